@@ -1,0 +1,3 @@
+module github.com/pgsluice/pgsluice
+
+go 1.26

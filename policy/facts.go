@@ -1,0 +1,118 @@
+package policy
+
+// Facts are what is known of one SQL statement from its text alone. The zero
+// value is a statement nobody has read: its class is "unknown".
+//
+// A statement does one or more things. `WITH d AS (DELETE ...) SELECT` selects
+// and deletes; `EXPLAIN ANALYZE UPDATE` updates. Each is an Action, at whatever
+// depth it was found, and a rule matches a statement when one of the actions
+// meets every condition of the rule.
+type Facts struct {
+	// Text is the statement as it stands in the client's message, without the
+	// semicolon. It holds literals: never log it.
+	Text string
+
+	// Class is the class of the outermost statement ("explain", "select",
+	// "delete", ...; see Classes), ClassUnparsed or ClassUnknown.
+	Class Class
+
+	// Actions lists what the statement does, outermost first, never empty once
+	// read. Reads are actions too.
+	Actions []Action
+
+	// Problem says in words why an unparsed or unknown statement is one.
+	Problem string
+
+	// Transaction is what the statement does to the transaction block.
+	Transaction TransactionEffect
+
+	// Prepares is the name that PREPARE gives to Prepared.
+	Prepares string
+	Prepared *Facts
+
+	// Executes is the prepared statement that EXECUTE runs, at any depth
+	// (EXPLAIN ANALYZE EXECUTE, CREATE TABLE AS EXECUTE). Who decides must add
+	// the actions of the statement of that name; see With.
+	Executes string
+
+	// Deallocates is the prepared statement that DEALLOCATE forgets; DeallocatesAll
+	// is true for DEALLOCATE ALL and DISCARD ALL.
+	Deallocates    string
+	DeallocatesAll bool
+
+	// Settings are the parameters set by SET, SET LOCAL, RESET and set_config
+	// with constant arguments, names in lower case.
+	Settings []Setting
+
+	// Signals lists the process IDs, given as constants, that the statement
+	// cancels or terminates (pg_cancel_backend, pg_terminate_backend).
+	Signals []int32
+
+	// CopyIn is true for COPY ... FROM STDIN.
+	CopyIn bool
+}
+
+// Action is one thing that a statement does.
+type Action struct {
+	Class Class
+
+	// Carrier says what carries the action when it is not the statement itself:
+	// "WITH", "EXPLAIN ANALYZE", "COPY", "PREPARE", "DO", ...; outermost first.
+	Carrier string
+
+	// Tables are the relations acted upon (the targets, not those read); for
+	// DROP of something that is no relation, the names of the objects.
+	Tables []Table
+
+	// Where is what is known of the WHERE of UPDATE, DELETE and MERGE.
+	Where Where
+
+	// Proof says in words why Where is what it is, for people.
+	Proof string
+
+	// Cascade is true for DROP and TRUNCATE ... CASCADE.
+	Cascade bool
+
+	// Functions are the functions called that are not known to be harmless,
+	// "schema.name" as written.
+	Functions []string
+}
+
+// Table is a relation as written, folded and unquoted as PostgreSQL does it.
+// Schema is empty where the text gives none.
+type Table struct{ Schema, Name string }
+
+// Setting is one parameter that a statement sets. Value is empty for RESET and
+// for a value that is no constant; Known tells the difference.
+type Setting struct {
+	Name, Value string
+	Known       bool
+	Local       bool
+}
+
+// Where is what is known of a WHERE clause. The zero value means that the
+// action has none by its nature (SELECT, TRUNCATE, ...).
+type Where uint8
+
+const (
+	WhereNone        Where = iota // the action takes no WHERE
+	WhereMissing                  // it could have one and has none
+	WhereAlwaysTrue               // proven true for every row whose inputs are not null
+	WhereIndependent              // never refers to the target row: all rows or none
+	WhereUnlinked                 // USING or FROM without a predicate that links it to the target
+	WherePresent                  // none of the above could be shown
+)
+
+// TransactionEffect is what a statement does to the transaction block.
+type TransactionEffect uint8
+
+const (
+	TransactionNone TransactionEffect = iota
+	TransactionBegin
+	TransactionCommit           // COMMIT, END, PREPARE TRANSACTION
+	TransactionRollback         // ROLLBACK, ABORT
+	TransactionCommitAndChain   // the next transaction begins at once
+	TransactionRollbackAndChain // the next transaction begins at once
+	TransactionSavepoint        // SAVEPOINT, RELEASE
+	TransactionRollbackTo       // ROLLBACK TO SAVEPOINT: can end the failed state
+)
