@@ -53,8 +53,8 @@ type Need struct {
 	Count int    `json:"count"`
 }
 
-// Ask is what a session asks for. Every field but Parameters, Impact and
-// Application takes part in the request's binding or in who may decide it.
+// Ask is what a session asks for. What of it a grant is bound to, Binding says;
+// Mode, Title, Application, Address, Parameters and Impact are for people.
 type Ask struct {
 	Mode       Mode
 	Scope      Scope
@@ -84,6 +84,7 @@ type Ask struct {
 type Request struct {
 	Ask
 	ID          int64
+	Revision    int64 // rises by one with each change, so that a change can name the state of things it was decided on
 	State       State
 	Persons     []string // the people this login may be; none of them may approve
 	Binding     []byte   // SHA-256 over what the request is bound to
