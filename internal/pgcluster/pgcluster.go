@@ -190,6 +190,9 @@ func (c *Cluster) startServer(ctx context.Context) error {
 		return err
 	}
 	c.server = server
+	if err := c.watch(strconv.Itoa(cmd.Process.Pid)); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	for {
@@ -219,6 +222,9 @@ func (c *Cluster) Restart(ctx context.Context) error {
 	}
 	c.server.signal(syscall.SIGINT) // "fast": sessions are ended, not waited for
 	<-c.server.ended
+	if err := c.watch(""); err != nil {
+		return err
+	}
 	return c.startServer(ctx)
 }
 
@@ -237,11 +243,11 @@ func (c *Cluster) Stop() error {
 	}
 	err := os.RemoveAll(c.Dir)
 	if c.watchdog != nil {
-		c.watchdog.stdin.Close()
+		err = errors.Join(err, c.watch(""), c.watchdog.stdin.Close())
 		<-c.watchdog.ended
 	}
 	if err != nil {
-		return fmt.Errorf("remove the cluster's folder: %w", err)
+		return fmt.Errorf("stop the cluster: %w", err)
 	}
 	return nil
 }

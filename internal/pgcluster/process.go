@@ -74,7 +74,7 @@ func (a account) tempDir() (string, error) {
 // process is a child whose end can be waited for by anyone.
 type process struct {
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	ended chan struct{}
 	err   error // valid once ended is closed
 }
@@ -100,34 +100,35 @@ func (p *process) signal(s syscall.Signal) {
 // its folder (the account may not be allowed into the current one), and out of
 // reach of the terminal's Ctrl-C: who started the cluster stops it.
 func (c *Cluster) command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	return c.prepare(exec.CommandContext(ctx, c.Bin(program), args...))
-}
-
-func (c *Cluster) prepare(cmd *exec.Cmd) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.Bin(program), args...)
 	cmd.Dir = c.Dir
 	cmd.Env = append(CleanEnv(), "LC_ALL=C.UTF-8")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: c.who.credential}
 	return cmd
 }
 
-// watchdog waits until its standard input ends, which the kernel sees to when
-// this process dies of whatever cause, then ends the server and removes the
-// folder. A parent-death signal would end the server but leave the folder.
+// watchdog is told the server's process each time it starts (an empty line: it
+// has ended), and waits until its standard input ends, which the kernel sees to
+// when this process dies of whatever cause. Then it ends the server and removes
+// the folder. A parent-death signal would end the server but leave the folder.
 // The wait for the server is bounded, because in a container without an init
 // process an orphan that has ended stays visible for ever.
 const watchdog = `
-read -r never
-pid=$(head -n 1 data/postmaster.pid 2>/dev/null)
+while read -r line; do pid=$line; done
 if [ -n "$pid" ]; then
 	kill -QUIT "$pid" 2>/dev/null
 	i=0
 	while kill -0 "$pid" 2>/dev/null && [ $i -lt 30 ]; do sleep 0.1; i=$((i+1)); done
 fi
-cd / && rm -rf "$1"
+rm -rf "$1"
 `
 
+// startWatchdog runs it as the account of this process, not of the server, so
+// that it can remove whatever else was put into the cluster's folder.
 func (c *Cluster) startWatchdog() (*process, error) {
-	cmd := c.prepare(exec.Command("/bin/sh", "-c", watchdog, "pgsluice-watchdog", c.Dir))
+	cmd := exec.Command("/bin/sh", "-c", watchdog, "pgsluice-watchdog", c.Dir)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start the cluster's watchdog: %w", err)
@@ -138,4 +139,12 @@ func (c *Cluster) startWatchdog() (*process, error) {
 	}
 	p.stdin = stdin
 	return p, nil
+}
+
+// watch tells the watchdog which process to end.
+func (c *Cluster) watch(pid string) error {
+	if _, err := io.WriteString(c.watchdog.stdin, pid+"\n"); err != nil {
+		return fmt.Errorf("tell the cluster's watchdog: %w", err)
+	}
+	return nil
 }
