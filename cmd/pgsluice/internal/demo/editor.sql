@@ -1,0 +1,3 @@
+BEGIN;
+UPDATE orders SET is_deleted = true;
+COMMIT;

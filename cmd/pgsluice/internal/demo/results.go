@@ -1,0 +1,75 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"slices"
+)
+
+// result is one line of the play's table.
+type result struct {
+	incident  string
+	attempted string
+	happened  string // "approved", "denied", "blocked"; anything else is wrong
+	rule      string
+	request   int64 // 0: none was opened
+	before    int   // rows in all tables
+	after     int
+}
+
+// results is the play's table, and what was wrong.
+type results struct {
+	lines []result
+	wrong []string
+}
+
+func (r *results) add(line result) {
+	r.lines = append(r.lines, line)
+	switch {
+	case !slices.Contains([]string{"approved", "denied", "blocked"}, line.happened):
+		r.fault("%s, %s: %s", line.incident, line.attempted, line.happened)
+	case line.happened != "approved" && line.before != line.after:
+		r.fault("%s, %s: %s, and yet there were %d rows and are %d", line.incident, line.attempted, line.happened, line.before, line.after)
+	}
+}
+
+func (r *results) fault(format string, args ...any) {
+	r.wrong = append(r.wrong, fmt.Sprintf(format, args...))
+}
+
+// print writes the table in 80 columns.
+func (r *results) print(out io.Writer) {
+	const row = "%-9s %-22s %-8.8s %-18.18s %3s %7s %7s\n"
+	fmt.Fprintln(out)
+	fmt.Fprintf(out, row, "INCIDENT", "ATTEMPTED", "OUTCOME", "RULE", "REQ", "BEFORE", "AFTER")
+	for _, l := range r.lines {
+		request := "-"
+		if l.request != 0 {
+			request = fmt.Sprint(l.request)
+		}
+		fmt.Fprintf(out, row, l.incident, l.attempted, l.happened, l.rule, request, fmt.Sprint(l.before), fmt.Sprint(l.after))
+	}
+	fmt.Fprintln(out, "\nBEFORE and AFTER: rows in all tables. All of it was stopped at the statement")
+	fmt.Fprintln(out, "gate, before it reached the server. REQ: the request that people decided on.")
+	if len(r.wrong) == 0 {
+		fmt.Fprintln(out, "\nNo row was lost that nobody approved: every other table has the same rows,")
+		fmt.Fprintln(out, "with the same values, as before.")
+		return
+	}
+	fmt.Fprintln(out, "\nThis is wrong:")
+	for _, w := range r.wrong {
+		fmt.Fprintln(out, "  "+w)
+	}
+}
+
+// changed names the tables whose rows or values differ, sorted.
+func changed(before, after map[string]content) []string {
+	var names []string
+	for name, b := range before {
+		if after[name] != b {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
