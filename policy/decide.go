@@ -1,0 +1,178 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// unknownAction stands for what a statement without actions does.
+var unknownAction = Action{Class: ClassUnknown}
+
+// Decide says what happens to a statement with these facts, sent by that
+// session.
+//
+// Each action of the statement is decided by itself, and the strictest of the
+// answers is the statement's: what one rule allows of a statement never carries
+// the rest of it along. For one action:
+//
+//   - The rules are looked at in order, and of those that match the strictest
+//     decides; of equals the first.
+//   - An allow rule with `final: true` that matches ends the search: the rules
+//     behind it are not looked at. What matched before it still counts.
+//   - Where no rule matches, `defaults.allowed` decides. An allow rule without
+//     final is of use only there: it keeps a stricter default away.
+//   - Text that cannot be read and statements that nobody has classified get
+//     `defaults.unparsed` or `defaults.unknown` at least, whatever rules say;
+//     only a final allow rule ends the search before that, too.
+//
+// A rule whose conditions cannot be judged counts as its action; see truth.
+//
+// Decide does not allocate for statements that are allowed.
+func (p *Policy) Decide(s *Session, f *Facts) Decision {
+	if f == nil || len(f.Actions) == 0 {
+		if f == nil {
+			f = &Facts{}
+		}
+		v, r := p.decide(s, f, &unknownAction)
+		return p.decision(v, r, s, f, &unknownAction)
+	}
+	verdict, rule, action := Allow, (*Rule)(nil), &f.Actions[0]
+	for i := range f.Actions {
+		a := &f.Actions[i]
+		v, r := p.decide(s, f, a)
+		if v < verdict || v == verdict && r != nil && (rule == nil || r.order < rule.order) {
+			verdict, rule, action = v, r, a
+		}
+	}
+	if f.Class == ClassUnparsed && action.Class != ClassUnparsed {
+		// Whoever made such facts, text that could not be read is not outweighed
+		// by actions that could.
+		a := Action{Class: ClassUnparsed}
+		if v, r := p.decide(s, f, &a); v < verdict {
+			return p.decision(v, r, s, f, &a)
+		}
+	}
+	return p.decision(verdict, rule, s, f, action)
+}
+
+// decide answers for one action. The rule is nil where the default allows.
+func (p *Policy) decide(s *Session, f *Facts, a *Action) (Verdict, *Rule) {
+	rules, classified := p.byClass[a.Class]
+	class := a.Class
+	if !classified {
+		class = ClassUnknown
+		rules = p.byClass[class]
+	}
+	var decided *Rule
+	for _, r := range rules {
+		if decided != nil && r.Action >= decided.Action && !r.Final {
+			continue // could not change the answer
+		}
+		if !r.match(s, f, a) {
+			continue
+		}
+		if decided == nil || r.Action < decided.Action {
+			decided = r
+		}
+		if r.Final {
+			return decided.Action, decided
+		}
+		if r.Action == Block {
+			return Block, r
+		}
+	}
+	if floor := p.floor(class); floor != nil && (decided == nil || floor.Action < decided.Action) {
+		return floor.Action, floor
+	}
+	if decided == nil {
+		if p.defaults.allowed.Action == Allow {
+			return Allow, nil
+		}
+		decided = p.defaults.allowed
+	}
+	return decided.Action, decided
+}
+
+// floor is the default below which an action of the class does not get, or nil.
+func (p *Policy) floor(c Class) *Rule {
+	switch c {
+	case ClassUnparsed:
+		return p.defaults.unparsed
+	case ClassUnknown:
+		return p.defaults.unknown
+	}
+	return nil
+}
+
+// decision puts the answer into words, where anybody will read them.
+func (p *Policy) decision(v Verdict, r *Rule, s *Session, f *Facts, a *Action) Decision {
+	switch {
+	case r == nil:
+		return Decision{Verdict: v, Reason: p.defaults.allowed.ID}
+	case v == Allow:
+		return Decision{Verdict: v, Rule: r, Reason: r.ID}
+	}
+	return Decision{Verdict: v, Rule: r, Reason: reason(r, s, f, a)}
+}
+
+// reason says what about the statement met the rule: what it does to what,
+// inside what, and the proof. It holds names and no literals.
+func reason(r *Rule, s *Session, f *Facts, a *Action) string {
+	var b strings.Builder
+	b.WriteString(a.describe())
+	var why []string
+	if a.Where != WhereNone && a.Where != WherePresent || a.Class == ClassUnparsed || a.Class == ClassUnknown {
+		switch {
+		case a.Proof != "":
+			why = append(why, a.Proof)
+		case f.Problem != "":
+			why = append(why, f.Problem)
+		case a.Where == WhereMissing:
+			why = append(why, "no WHERE")
+		case whereWords[a.Where] != "":
+			why = append(why, "the WHERE is "+strings.ReplaceAll(whereWords[a.Where], "_", " "))
+		}
+	}
+	for _, c := range r.matches {
+		switch c.(type) {
+		case *whereCondition, *tableCondition, *functionCondition: // said already
+		case *cascadeCondition:
+			why = append(why, "CASCADE")
+		default:
+			why = append(why, c.found(s, f, a))
+		}
+	}
+	if len(why) > 0 {
+		b.WriteString(": ")
+		b.WriteString(strings.Join(slices.Compact(why), "; "))
+	}
+	return b.String()
+}
+
+// words is the class as people say it: "drop table".
+func (c Class) words() string {
+	if c == "" {
+		c = ClassUnknown
+	}
+	return strings.ReplaceAll(string(c), "_", " ")
+}
+
+// describe says what the action does to what: "delete on public.orders, inside
+// WITH".
+func (a *Action) describe() string {
+	var b strings.Builder
+	b.WriteString(a.Class.words())
+	switch {
+	case len(a.Tables) > 0 && a.Class.In("drop") && !strings.HasPrefix(string(a.Class), "alter_"):
+		b.WriteString(" " + tableNames(a.Tables))
+	case len(a.Tables) > 0:
+		b.WriteString(" on " + tableNames(a.Tables))
+	}
+	if len(a.Functions) > 0 {
+		b.WriteString(" of " + strings.Join(a.Functions[:min(len(a.Functions), 4)], ", "))
+	}
+	if a.Carrier != "" {
+		b.WriteString(", inside " + a.Carrier)
+	}
+	return b.String()
+}

@@ -1,0 +1,110 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+)
+
+// RuleResult says of one rule whether it matched one action of a statement, and
+// why.
+type RuleResult struct {
+	Rule    *Rule
+	Action  int    // the place of the action in Facts.Actions; of those that matched the first
+	Matched bool   // all conditions are met, as far as can be told
+	Doubt   bool   // matched, but not every condition is met for certain
+	Reason  string // the conditions met, or the first that is not
+	Ended   bool   // an earlier final rule had ended the search
+}
+
+// Explain judges every rule of the policy, in order, and then the default where
+// it has a say.
+func (p *Policy) Explain(s *Session, f *Facts) []RuleResult {
+	actions := []Action{unknownAction}
+	if f == nil {
+		f = &Facts{}
+	}
+	if len(f.Actions) > 0 {
+		actions = f.Actions
+	}
+	ended := make([]bool, len(actions))
+	matchedAny := make([]bool, len(actions))
+	var all []RuleResult
+	for _, r := range p.rules {
+		result := RuleResult{Rule: r, Ended: true}
+		for i := range actions {
+			if ended[i] {
+				continue
+			}
+			result.Ended = false
+			matched, doubt, why := r.explain(s, f, &actions[i])
+			if matched {
+				matchedAny[i] = true
+				ended[i] = r.Final
+				if !result.Matched {
+					result.Action, result.Matched, result.Doubt, result.Reason = i, true, doubt, why
+				}
+			} else if !result.Matched && result.Reason == "" {
+				result.Reason = why
+			}
+		}
+		if result.Ended {
+			result.Reason = "not looked at: a final rule has ended the search"
+		}
+		all = append(all, result)
+	}
+	return append(all, p.explainDefaults(actions, ended, matchedAny)...)
+}
+
+// explainDefaults adds the defaults that have a say, each once.
+func (p *Policy) explainDefaults(actions []Action, ended, matchedAny []bool) []RuleResult {
+	var all []RuleResult
+	add := func(r *Rule, action int, reason string) {
+		if !slices.ContainsFunc(all, func(have RuleResult) bool { return have.Rule == r }) {
+			all = append(all, RuleResult{Rule: r, Action: action, Matched: true, Reason: reason})
+		}
+	}
+	for i := range actions {
+		class := actions[i].Class
+		if _, classified := p.byClass[class]; !classified {
+			class = ClassUnknown
+		}
+		switch floor := p.floor(class); {
+		case ended[i]:
+		case floor != nil:
+			add(floor, i, "default for what is "+string(class))
+		case !matchedAny[i]:
+			add(p.defaults.allowed, i, "default, since no rule matches the "+class.words())
+		}
+	}
+	return all
+}
+
+// explain is match in words.
+func (r *Rule) explain(s *Session, f *Facts, a *Action) (matched, doubt bool, why string) {
+	class := a.Class
+	if class == "" {
+		class = ClassUnknown
+	}
+	if r.statement != nil && !r.statement.classes[class] {
+		return false, false, fmt.Sprintf("%s is not in %s", class, r.statement)
+	}
+	least := cannotTell
+	if r.Action == Allow {
+		least = yes
+	}
+	words := a.describe()
+	for _, c := range r.matches {
+		t := c.met(s, f, a)
+		if t < least {
+			if t == cannotTell {
+				return false, true, fmt.Sprintf("%s cannot be told for certain, and an allow rule needs that: %s", c, c.found(s, f, a))
+			}
+			return false, false, fmt.Sprintf("%s is not met: %s", c, c.found(s, f, a))
+		}
+		if t == cannotTell {
+			doubt = true
+		}
+		words += "; " + c.found(s, f, a)
+	}
+	return true, doubt, words
+}
