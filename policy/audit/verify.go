@@ -138,7 +138,16 @@ func walkSegment(name string, c chain, each func(Record) error) (*ending, error)
 		return nil, err
 	}
 	defer f.Close()
-	end := &ending{file: filepath.Base(name), chain: c}
+	end, err := walk(f, c, each)
+	if err != nil {
+		return nil, err
+	}
+	end.file = filepath.Base(name)
+	return end, nil
+}
+
+func walk(f io.Reader, c chain, each func(Record) error) (*ending, error) {
+	end := &ending{chain: c}
 	lines := bufio.NewReaderSize(f, 1<<16)
 	for {
 		line, err := lines.ReadBytes('\n')
