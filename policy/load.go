@@ -142,7 +142,7 @@ func build(name string, sources []source, people map[string][]string) (*Policy, 
 					d.at(at, "defaults.approve is something else in %s", approveFrom)
 				}
 				approve, approveFrom = c.approve, s.file
-				pos := at.GetToken().Position
+				pos := start(at).Position
 				approveFile, approveLine, approveColumn = s.file, pos.Line, pos.Column
 			}
 			for _, g := range sortedKeys(c.groups) {

@@ -39,3 +39,12 @@ func (c *whereCondition) String() string {
 	}
 	return "where: " + list(words)
 }
+
+// String is the word of a policy file; "present" for a WHERE of which nothing
+// bad could be shown, and nothing for an action that takes none.
+func (w Where) String() string {
+	if w == WherePresent {
+		return "present"
+	}
+	return whereWords[w]
+}

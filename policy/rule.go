@@ -53,7 +53,7 @@ func (d *document) policy(text []byte) fileContent {
 		case "version":
 			version = true
 			if _, is := e.val.(*ast.IntegerNode); !is || e.val.GetToken().Value != "1" {
-				d.at(e.val, "version must be 1, not %s", kindOf(e.val))
+				d.at(e.val, "version must be 1, not %s", nodeKind(e.val))
 			}
 		case "include":
 			names, _ := d.texts(e.val, "include", func(s string) string {
@@ -114,14 +114,14 @@ func (d *document) groups(n ast.Node, c *fileContent) {
 // wrong; it is returned even so, to find ids that are taken.
 func (d *document) rule(n ast.Node) *Rule {
 	r := &Rule{File: d.file, Scope: ScopeStatement}
-	pos := n.GetToken().Position
+	pos := start(n).Position
 	r.Line, r.column = pos.Line, pos.Column
 	said := make(map[string]entry)
 	entries := d.mapping(n, "a rule", ruleKeys)
 	for _, e := range entries {
 		said[e.key] = e
 		if e.key == "id" { // the place of a rule is that of its id
-			pos := e.node.GetToken().Position
+			pos := start(e.node).Position
 			r.Line, r.column = pos.Line, pos.Column
 		}
 	}
@@ -134,7 +134,7 @@ func (d *document) rule(n ast.Node) *Rule {
 		}
 	}
 	if _, ok := said["action"]; !ok {
-		return named(r)
+		return withID(r)
 	}
 	waits := r.Action == Hold || r.Action == Ticket
 	for _, key := range []string{"approve", "scope"} {
@@ -145,11 +145,11 @@ func (d *document) rule(n ast.Node) *Rule {
 	if e, ok := said["final"]; ok && r.Final && r.Action != Allow {
 		d.at(e.node, "final has a meaning only with action allow, not with %s", r.Action)
 	}
-	return named(r)
+	return withID(r)
 }
 
-// named is the rule if it has an id, by which it can be spoken of.
-func named(r *Rule) *Rule {
+// withID is the rule if it has an id, by which it can be spoken of.
+func withID(r *Rule) *Rule {
 	if r.ID == "" {
 		return nil
 	}
@@ -392,13 +392,14 @@ func (d *document) values(n ast.Node) ([]string, bool) {
 		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 			all = append(all, n.GetToken().Value)
 		case *ast.StringNode:
-			if wrong := wrongGlob(v.Value); wrong != "" && v.Value != "" {
+			// The empty text is a value as well: what RESET leaves.
+			if wrong := wrongGlob(v.Value); wrong != "" && strings.TrimPrefix(v.Value, "!") != "" {
 				d.at(n, "setting.values: %s", wrong)
 				return nil, false
 			}
 			all = append(all, v.Value)
 		default:
-			d.at(n, "setting.values must be text, not %s", kindOf(n))
+			d.at(n, "setting.values must be text, not %s", nodeKind(n))
 			return nil, false
 		}
 	}
@@ -435,7 +436,7 @@ func (d *document) time(n ast.Node) condition {
 		case "from", "to":
 			minutes, ok := newClock(e.val.GetToken().Value)
 			if !ok {
-				d.at(e.val, "time.%s must be a time of day such as \"18:30\", not %s", e.key, kindOf(e.val))
+				d.at(e.val, "time.%s must be a time of day such as \"18:30\", not %s", e.key, nodeKind(e.val))
 			}
 			if e.key == "from" {
 				c.from = minutes

@@ -23,7 +23,21 @@ type document struct {
 
 // at notes a finding at the place of the node.
 func (d *document) at(n ast.Node, format string, args ...any) {
-	d.atToken(n.GetToken(), format, args...)
+	d.atToken(start(n), format, args...)
+}
+
+// start is where a node begins. The parser's own token of a mapping is the colon
+// of its first key.
+func start(n ast.Node) *yamltoken.Token {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		if !m.IsFlowStyle && len(m.Values) > 0 {
+			return m.Values[0].Key.GetToken()
+		}
+	case *ast.MappingValueNode:
+		return m.Key.GetToken()
+	}
+	return n.GetToken()
 }
 
 func (d *document) atToken(t *yamltoken.Token, format string, args ...any) {
@@ -97,7 +111,7 @@ func (d *document) pairs(n ast.Node, what string, keep func(entry) bool) []entry
 	case *ast.MappingValueNode:
 		values = []*ast.MappingValueNode{m}
 	default:
-		d.at(n, "%s must be a mapping of keys to values, not %s", what, kindOf(n))
+		d.at(n, "%s must be a mapping of keys to values, not %s", what, nodeKind(n))
 		return nil
 	}
 	var all []entry
@@ -132,7 +146,7 @@ func (d *document) key(n ast.MapKeyNode) (string, bool) {
 	if s, ok := n.(*ast.StringNode); ok {
 		return s.Value, true
 	}
-	d.at(n, "a key must be a plain word, not %s", kindOf(n))
+	d.at(n, "a key must be a plain word, not %s", nodeKind(n))
 	return "", false
 }
 
@@ -140,7 +154,7 @@ func (d *document) key(n ast.MapKeyNode) (string, bool) {
 func (d *document) items(n ast.Node, what string) ([]ast.Node, bool) {
 	s, ok := n.(*ast.SequenceNode)
 	if !ok {
-		d.at(n, "%s must be a list, not %s", what, kindOf(n))
+		d.at(n, "%s must be a list, not %s", what, nodeKind(n))
 		return nil, false
 	}
 	return s.Values, true
@@ -155,7 +169,7 @@ func (d *document) text(n ast.Node, what string) (string, bool) {
 	case *ast.LiteralNode:
 		s = v.Value.Value
 	default:
-		d.at(n, "%s must be text, not %s%s", what, kindOf(n), quoteHint(n))
+		d.at(n, "%s must be text, not %s%s", what, nodeKind(n), quoteHint(n))
 		return "", false
 	}
 	s = strings.TrimSpace(s)
@@ -225,7 +239,7 @@ func (d *document) word(n ast.Node, what string, words []string) (string, bool) 
 func (d *document) boolean(n ast.Node, what string) (value, ok bool) {
 	b, ok := n.(*ast.BoolNode)
 	if !ok {
-		d.at(n, "%s must be true or false, not %s", what, kindOf(n))
+		d.at(n, "%s must be true or false, not %s", what, nodeKind(n))
 		return false, false
 	}
 	return b.Value, true
@@ -238,12 +252,12 @@ func (d *document) number(n ast.Node, what string) (int, bool) {
 			return i, true
 		}
 	}
-	d.at(n, "%s must be a whole number from 1 to 1000, not %s", what, kindOf(n))
+	d.at(n, "%s must be a whole number from 1 to 1000, not %s", what, nodeKind(n))
 	return 0, false
 }
 
-// kindOf names what a node is, for people.
-func kindOf(n ast.Node) string {
+// nodeKind names what a node is, for people.
+func nodeKind(n ast.Node) string {
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		return "a mapping"
