@@ -2,8 +2,10 @@ package approval_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgsluice/pgsluice/policy/approval"
 )
@@ -219,4 +221,16 @@ func TestApprovalDoesNotCountOnceTheApproverHasLeftTheGroup(t *testing.T) {
 	}
 	o.SetPeople(staff) // eve is gone, bob counts again
 	o.use(w)
+}
+
+func TestEligibleNamesWhoCouldApprove(t *testing.T) {
+	o := newOffice(t)
+	ask := aliceDeletes()
+	ask.Login = "app" // alice's and bob's
+	if got := o.Eligible(o.open(ask).Request()); !slices.Equal(got, []string{"admin", "carol"}) {
+		t.Errorf("these could approve: %v", got)
+	}
+	if o.Window() != 15*time.Minute {
+		t.Errorf("a grant may be used for %s", o.Window())
+	}
 }

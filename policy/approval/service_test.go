@@ -3,6 +3,7 @@ package approval_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -132,6 +133,10 @@ func (o *office) notApproved(w *approval.Waiter, want approval.State) {
 	var not *approval.ErrNotApproved
 	if g != nil || !errors.As(err, &not) || not.State != want {
 		o.t.Errorf("a use was answered with %v, %v, want not approved because %s", g, err, want)
+		return
+	}
+	if want := fmt.Sprintf("request %d is %s", w.Request().ID, want); err.Error() != want {
+		o.t.Errorf("the error is %q, want %q", err, want)
 	}
 }
 
@@ -318,6 +323,9 @@ func TestHeldStatementRunsOnceAfterASecondPersonApproved(t *testing.T) {
 	}
 	g := o.use(w)
 	o.want(id, approval.Used)
+	if r := g.Request(); r.ID != id || r.State != approval.Used || r.Statement != "DELETE FROM orders" {
+		t.Errorf("the grant is for %+v", r)
+	}
 	if _, err := w.Use(t.Context()); err == nil {
 		t.Error("the grant was given twice")
 	}

@@ -28,16 +28,14 @@ const (
 	KindNotApplied = "not_applied"
 )
 
-// The kinds of events that need no request; see Service.Note. A caller may use
-// others, except those above.
+// The kinds of events that belong to no request; see Service.Note. A caller may
+// use others, except those above.
 const (
-	KindBlocked      = "blocked"
-	KindWarned       = "warned"
-	KindLogin        = "login"         // a person logged in to decide
-	KindLoginRefused = "login_refused" // somebody tried to
-	KindReloaded     = "reloaded"
-	KindStarted      = "started"
-	KindStopped      = "stopped"
+	KindBlocked = "blocked"
+	KindWarned  = "warned"
+	KindLogin   = "login" // a person logged in to decide
+	KindReload  = "reload"
+	KindStart   = "start"
 )
 
 // transitions is the whole life of a request. Whatever is not in it cannot

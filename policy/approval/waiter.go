@@ -87,7 +87,8 @@ func (w *Waiter) Withdraw(ctx context.Context, why string) error {
 	if w.left {
 		return nil
 	}
-	if w.leave(); w.wait.waiters > 0 {
+	defer w.leave()
+	if w.wait.waiters > 1 {
 		return nil
 	}
 	if s.closed {
@@ -123,7 +124,7 @@ func (w *Waiter) Ticket(ctx context.Context) error {
 	if w.left {
 		return nil
 	}
-	w.leave()
+	defer w.leave()
 	if s.closed {
 		return ErrClosed
 	}

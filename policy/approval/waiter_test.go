@@ -62,6 +62,9 @@ func TestTicketIsUsedByTheSameStatementSentAgain(t *testing.T) {
 	if r, err := o.Get(t.Context(), 1); err != nil || r.Mode != approval.Ticket || r.State != approval.Pending {
 		t.Errorf("%+v, %v", r, err)
 	}
+	if got := w.Request().Mode; got != approval.Ticket {
+		t.Errorf("who got the ticket sees a %s", got)
+	}
 	if _, err := w.Use(t.Context()); err == nil {
 		t.Error("who no longer waits got the grant")
 	}
@@ -140,6 +143,9 @@ func TestLastWaiterToLeaveCancels(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.want(1, approval.Cancelled)
+		if r := second.Request(); r.State != approval.Cancelled || r.Outcome != "the client left" {
+			t.Errorf("who withdrew sees it %s: %s", r.State, r.Outcome)
+		}
 		if err := second.Withdraw(t.Context(), "again"); err != nil {
 			t.Errorf("leaving twice: %v", err)
 		}
