@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,10 @@ type Console struct {
 	Reload func(ctx context.Context, person string) error
 	// ReloadGroup is the group whose members may RELOAD; empty: nobody may.
 	ReloadGroup string
+
+	// Ending is closed when the sessions here are to end; nil: they end with the
+	// context they are served in.
+	Ending <-chan struct{}
 
 	Version string // of pgsluice, for server_version
 	Log     *zap.Logger
@@ -83,6 +88,18 @@ type consoleSession struct {
 // way can read what is sent (TLS, or a peer on the same machine). The caller
 // closes conn.
 func (c *Console) serve(ctx context.Context, conn net.Conn, parameters map[string]string, secure bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-c.Ending:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	defer watch.Wait()
+	defer cancel()
+
 	s := &consoleSession{
 		Console:     c,
 		ctx:         ctx,
@@ -106,7 +123,7 @@ func (c *Console) serve(ctx context.Context, conn net.Conn, parameters map[strin
 	}
 	var fatal *consoleError
 	switch {
-	case err == nil || errors.Is(err, io.EOF):
+	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed):
 		return nil
 	case ctx.Err() != nil:
 		fatal = &consoleError{code: "57P01", message: "pgsluice is shutting down"}
