@@ -107,7 +107,7 @@ func (c *Cluster) create(ctx context.Context, o Options) error {
 	// Between finding a free port and PostgreSQL's bind another process may
 	// take it. PostgreSQL says so at once, and another port is tried.
 	for attempt := 1; ; attempt++ {
-		if c.Port, err = freePort(); err != nil {
+		if c.Port, err = FreePort(); err != nil {
 			return err
 		}
 		err = c.startServer(ctx)
@@ -123,7 +123,7 @@ func (c *Cluster) initdb(ctx context.Context) error {
 		return err
 	}
 	defer os.Remove(pw)
-	cmd := c.command(ctx, "initdb", "--pgdata", c.data(), "--username", c.Superuser, "--pwfile", pw,
+	cmd := c.Command(ctx, c.Bin("initdb"), "--pgdata", c.data(), "--username", c.Superuser, "--pwfile", pw,
 		"--no-sync", "--no-instructions", "--encoding", "UTF8", "--locale", "C.UTF-8",
 		"--auth-local", "trust", "--auth-host", "scram-sha-256")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -183,7 +183,7 @@ func (c *Cluster) startServer(ctx context.Context) error {
 		return fmt.Errorf("open the server's log: %w", err)
 	}
 	defer log.Close()
-	cmd := c.command(context.Background(), "postgres", "-D", c.data(), "-p", strconv.Itoa(c.Port))
+	cmd := c.Command(context.Background(), c.Bin("postgres"), "-D", c.data(), "-p", strconv.Itoa(c.Port))
 	cmd.Stdout, cmd.Stderr = log, log
 	server, err := start(cmd)
 	if err != nil {
@@ -315,7 +315,8 @@ func CleanEnv() []string {
 	})
 }
 
-func freePort() (int, error) {
+// FreePort is a port of the loopback address that nobody listens on just now.
+func FreePort() (int, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)

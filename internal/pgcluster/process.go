@@ -96,11 +96,11 @@ func (p *process) signal(s syscall.Signal) {
 	_ = p.cmd.Process.Signal(s)
 }
 
-// command prepares a program of PostgreSQL to run as the cluster's account, in
-// its folder (the account may not be allowed into the current one), and out of
-// reach of the terminal's Ctrl-C: who started the cluster stops it.
-func (c *Cluster) command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, c.Bin(program), args...)
+// Command prepares a program to run as the cluster's account, in its folder (the
+// account may not be allowed into the current one), and out of reach of the
+// terminal's Ctrl-C: who started the cluster stops it.
+func (c *Cluster) Command(ctx context.Context, path string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = c.Dir
 	cmd.Env = append(CleanEnv(), "LC_ALL=C.UTF-8")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: c.who.credential}
