@@ -58,10 +58,10 @@ func (p *Policy) Decide(s *Session, f *Facts) Decision {
 // decide answers for one action. The rule is nil where the default allows.
 func (p *Policy) decide(s *Session, f *Facts, a *Action) (Verdict, *Rule) {
 	rules, classified := p.byClass[a.Class]
-	class := a.Class
 	if !classified {
-		class = ClassUnknown
-		rules = p.byClass[class]
+		u := *a
+		u.Class = ClassUnknown
+		return p.decide(s, f, &u)
 	}
 	var decided *Rule
 	for _, r := range rules {
@@ -81,7 +81,7 @@ func (p *Policy) decide(s *Session, f *Facts, a *Action) (Verdict, *Rule) {
 			return Block, r
 		}
 	}
-	if floor := p.floor(class); floor != nil && (decided == nil || floor.Action < decided.Action) {
+	if floor := p.floor(a.Class); floor != nil && (decided == nil || floor.Action < decided.Action) {
 		return floor.Action, floor
 	}
 	if decided == nil {

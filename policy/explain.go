@@ -24,7 +24,12 @@ func (p *Policy) Explain(s *Session, f *Facts) []RuleResult {
 		f = &Facts{}
 	}
 	if len(f.Actions) > 0 {
-		actions = f.Actions
+		actions = slices.Clone(f.Actions)
+	}
+	for i := range actions {
+		if _, classified := p.byClass[actions[i].Class]; !classified {
+			actions[i].Class = ClassUnknown
+		}
 	}
 	ended := make([]bool, len(actions))
 	matchedAny := make([]bool, len(actions))
@@ -65,9 +70,6 @@ func (p *Policy) explainDefaults(actions []Action, ended, matchedAny []bool) []R
 	}
 	for i := range actions {
 		class := actions[i].Class
-		if _, classified := p.byClass[class]; !classified {
-			class = ClassUnknown
-		}
 		switch floor := p.floor(class); {
 		case ended[i]:
 		case floor != nil:
@@ -81,12 +83,8 @@ func (p *Policy) explainDefaults(actions []Action, ended, matchedAny []bool) []R
 
 // explain is match in words.
 func (r *Rule) explain(s *Session, f *Facts, a *Action) (matched, doubt bool, why string) {
-	class := a.Class
-	if class == "" {
-		class = ClassUnknown
-	}
-	if r.statement != nil && !r.statement.classes[class] {
-		return false, false, fmt.Sprintf("%s is not in %s", class, r.statement)
+	if r.statement != nil && !r.statement.classes[a.Class] {
+		return false, false, fmt.Sprintf("%s is not in %s", a.Class, r.statement)
 	}
 	least := cannotTell
 	if r.Action == Allow {

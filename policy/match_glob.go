@@ -103,14 +103,14 @@ func list(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
 		quoted[i] = w
-		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return !plain(r) }) {
+		if w == "" || strings.ContainsFunc(w, func(r rune) bool { return !bare(r) }) {
 			quoted[i] = fmt.Sprintf("%q", w)
 		}
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-func plain(r rune) bool {
+func bare(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.-/:", r)
 }
 

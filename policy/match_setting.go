@@ -33,17 +33,16 @@ func (c *settingCondition) met(_ *Session, f *Facts, a *Action) truth {
 }
 
 func (c *settingCondition) one(s *Setting) truth {
-	switch {
-	case s.Name == "": // a name that is no constant
-		return cannotTell
-	case !c.name.matchFold(s.Name):
-		return no
-	case c.values == nil:
-		return yes
-	case !s.Known:
-		return cannotTell
+	name, value := cannotTell, cannotTell // where they are no constants
+	if s.Name != "" {
+		name = truthOf(c.name.matchFold(s.Name))
 	}
-	return truthOf(c.values.matchFold(s.Value))
+	if c.values == nil {
+		value = yes
+	} else if s.Known {
+		value = truthOf(c.values.matchFold(s.Value))
+	}
+	return min(name, value)
 }
 
 func (c *settingCondition) found(_ *Session, f *Facts, a *Action) string {
