@@ -40,7 +40,7 @@ const (
 var groups = map[string]string{
 	// Gives rows or text and changes nothing.
 	"read": `select values show explain copy_to declare_cursor fetch move close
-		unparsed_read`,
+		large_object_read unparsed_read`,
 
 	// Changes rows, sequences or large objects.
 	"write": `insert update delete merge truncate copy_from copy_from_file
@@ -49,7 +49,10 @@ var groups = map[string]string{
 		large_object_drop`,
 
 	// Changes the catalogue.
-	"ddl": `create_table create_foreign_table create_table_as select_into create_view
+	"ddl": `create_or_replace_function create_or_replace_procedure
+		create_or_replace_view create_or_replace_rule create_or_replace_trigger
+		create_or_replace_aggregate create_or_replace_language
+		create_or_replace_transform create_table create_foreign_table create_table_as select_into create_view
 		create_materialized_view create_index create_index_concurrently
 		create_sequence create_schema create_type create_domain create_function
 		create_procedure create_aggregate create_operator create_operator_class
@@ -119,16 +122,17 @@ var groups = map[string]string{
 
 	// Does what the text does not show.
 	"opaque": `do call function_call sql_function_call create_function
-		create_procedure unparsed unknown`,
+		create_procedure create_or_replace_function create_or_replace_procedure
+		unparsed unknown`,
 }
 
 // ungrouped are the classes that are in no group but their own.
-const ungrouped = `vacuum analyze reindex_concurrently
+const ungrouped = `cancel_backend terminate_backend vacuum analyze reindex_concurrently
 	refresh_materialized_view_concurrently`
 
 // alterTableClasses are the commands of ALTER TABLE, one class each; ALTER
 // FOREIGN TABLE has the same ones.
-const alterTableClasses = `alter_table_add_column alter_table_set_default
+const alterTableClasses = `alter_table_add_column alter_table_add_column_rewrite alter_table_set_default
 	alter_table_drop_default alter_table_drop_not_null alter_table_set_not_null
 	alter_table_set_expression alter_table_drop_expression
 	alter_table_set_statistics alter_table_set_attribute_options

@@ -1,13 +1,28 @@
 package policy
 
-import pg "github.com/pganalyze/pg_query_go/v6"
+import (
+	"strings"
+	"unicode/utf8"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
 
 // Reader reads SQL text into facts. It is safe for concurrent use; one serves a
 // whole process.
-type Reader struct{}
+type Reader struct {
+	cache cache
+
+	// large admits two texts of more than 1 MiB at a time: a tree takes some
+	// thirty times the size of its text.
+	large chan struct{}
+}
+
+const largeText = 1 << 20
 
 // NewReader returns a Reader with an empty cache.
-func NewReader() *Reader { return &Reader{} }
+func NewReader() *Reader {
+	return &Reader{cache: newCache(), large: make(chan struct{}, 2)}
+}
 
 // Lexing says how the server will read text.
 type Lexing struct {
@@ -23,72 +38,172 @@ type Lexing struct {
 // without a statement (";", "-- x"). Text that cannot be judged gives one Facts
 // of ClassUnparsed. The facts are shared: they must not be changed.
 func (r *Reader) Read(text string, lex Lexing) []*Facts {
+	if problem := lex.unfit(text); problem != "" {
+		return unparsed(text, problem)
+	}
+	if len(text) > maxCachedText {
+		return r.parse(text)
+	}
+	var room [1024]byte
+	key, collapsed := shape(room[:0], text)
+	if !collapsed {
+		key = append(key[:0], text...)
+	}
+	if facts, ok := r.cache.get(key, text); ok {
+		return facts
+	}
+	facts := r.parse(text)
+	switch cachable(facts) {
+	case byShape:
+		if string(key) != text {
+			for _, f := range facts {
+				f.Text = ""
+			}
+		}
+		r.cache.put(string(key), cached{facts: facts})
+	case byText:
+		r.cache.put(string(key), cached{facts: facts, text: text})
+	}
+	return facts
+}
+
+// singleByte are the encodings, as the server reports them, in which every byte
+// is a character and the bytes below 0x80 are ASCII.
+var singleByte = map[string]bool{
+	"LATIN1": true, "LATIN2": true, "LATIN3": true, "LATIN4": true, "LATIN5": true,
+	"LATIN6": true, "LATIN7": true, "LATIN8": true, "LATIN9": true, "LATIN10": true,
+	"ISO_8859_5": true, "ISO_8859_6": true, "ISO_8859_7": true, "ISO_8859_8": true,
+	"KOI8R": true, "KOI8U": true, "WIN866": true, "WIN874": true,
+	"WIN1250": true, "WIN1251": true, "WIN1252": true, "WIN1253": true, "WIN1254": true,
+	"WIN1255": true, "WIN1256": true, "WIN1257": true, "WIN1258": true,
+}
+
+// unfit says in words why the server may read text otherwise than the parser
+// here does, or "" if both read the same. The parser takes text for UTF-8 with
+// standard_conforming_strings on. In SJIS, BIG5 or GBK a backslash can be half of
+// a character; with the setting off it can hide the end of a string.
+func (l Lexing) unfit(text string) string {
+	if l.Known && l.StandardConformingStrings && (l.Encoding == "UTF8" || l.Encoding == "SQL_ASCII") {
+		return ""
+	}
+	switch {
+	case l.Known && l.Encoding != "UTF8" && l.Encoding != "SQL_ASCII" && !singleByte[l.Encoding]:
+		return "client_encoding is neither UTF8 nor one with single bytes"
+	case !isASCII(text):
+		return "the text is not ASCII, and the encoding or the settings it is read by are not sure"
+	case !(l.Known && l.StandardConformingStrings) && strings.IndexByte(text, '\\') >= 0:
+		return "standard_conforming_strings may be off and the text has a backslash"
+	}
+	return ""
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// parse reads text without the cache.
+func (r *Reader) parse(text string) (facts []*Facts) {
+	if problem := outOfBounds(text); problem != "" {
+		return unparsed(text, problem)
+	}
+	if !utf8.ValidString(text) {
+		return unparsed(text, "the text is not valid UTF-8")
+	}
+	if len(text) > largeText {
+		r.large <- struct{}{}
+		defer func() { <-r.large }()
+	}
+	defer func() {
+		if recover() != nil { // a defect here must not let a statement through
+			facts = unparsed(text, "the statement could not be judged")
+		}
+	}()
 	tree, err := pg.Parse(text)
 	if err != nil {
-		return []*Facts{unparsed(text, "the text is no SQL that this version knows")}
+		if !couldWrite(text) {
+			return []*Facts{{
+				Text:    text,
+				Class:   ClassUnparsedRead,
+				Problem: "the grammar does not know this, but nothing in it could write",
+				Actions: []Action{{Class: ClassUnparsedRead}},
+			}}
+		}
+		return unparsed(text, "the grammar does not know this") // err quotes the text
 	}
 	all := make([]*Facts, 0, len(tree.Stmts))
 	for _, s := range tree.Stmts {
-		all = append(all, factsOf(s.Stmt, text[s.StmtLocation:]))
+		own := text[s.StmtLocation:]
+		if s.StmtLen > 0 {
+			own = own[:s.StmtLen]
+		}
+		all = append(all, factsOf(s.Stmt, strings.TrimSpace(own)))
 	}
 	return all
 }
 
-func unparsed(text, problem string) *Facts {
-	return &Facts{
+func unparsed(text, problem string) []*Facts {
+	return []*Facts{{
 		Text:    text,
 		Class:   ClassUnparsed,
 		Problem: problem,
 		Actions: []Action{{Class: ClassUnparsed}},
-	}
+	}}
 }
 
-// factsOf is to be the walk of the whole tree.
-func factsOf(n *pg.Node, text string) *Facts {
-	f := &Facts{Text: text, Class: ClassUnknown}
-	switch n.Node.(type) {
-	case *pg.Node_SelectStmt:
-		f.Class = classSelect
-	case *pg.Node_DeleteStmt:
-		f.Class = classDelete
-	case *pg.Node_UpdateStmt:
-		f.Class = classUpdate
-	case *pg.Node_InsertStmt:
-		f.Class = classInsert
-	}
-	f.Actions = []Action{{Class: f.Class}}
-	return f
+// largeObjectCalls are the functions that libpq and pgjdbc call by their OIDs
+// (pg_proc.dat), and the classes of what they do.
+var largeObjectCalls = map[uint32]Class{
+	952: "large_object_read", 953: "large_object_read", 954: "large_object_read", 956: "large_object_read",
+	958: "large_object_read", 3170: "large_object_read", 3171: "large_object_read", 3458: "large_object_read",
+	3459: "large_object_read",
+	715:  "large_object_create", 957: "large_object_create", 3457: "large_object_create",
+	955: "large_object_write", 1004: "large_object_write", 3172: "large_object_write", 3460: "large_object_write",
+	964: "large_object_drop",
+	764: classServerFunction, 765: classServerFunction, 767: classServerFunction,
 }
 
-// FunctionCall returns the facts of a FunctionCall message: a function called by
-// its OID, of which nothing else is known.
+// FunctionCall returns the facts of a FunctionCall message, which calls a
+// function by its OID. Only those for large objects are known.
 func FunctionCall(oid uint32) *Facts {
-	return &Facts{Class: classFunctionCall, Actions: []Action{{Class: classFunctionCall}}}
+	class := classFunctionCall
+	if c, known := largeObjectCalls[oid]; known {
+		class = c
+	}
+	return &Facts{Class: classFunctionCall, Actions: []Action{{Class: class}}}
 }
 
 // UnknownStatement returns the facts of a Bind or an EXECUTE of a prepared
 // statement that nobody has seen being prepared.
 func UnknownStatement(name string) *Facts {
 	return &Facts{
-		Class:   ClassUnknown,
-		Problem: "the prepared statement is not known",
-		Actions: []Action{{Class: ClassUnknown}},
+		Class:    ClassUnknown,
+		Problem:  "the prepared statement is not known",
+		Actions:  []Action{{Class: ClassUnknown}},
+		Executes: name,
 	}
 }
 
-// With returns a copy of f with the actions of the statements that it EXECUTEs
-// added, carried by EXECUTE.
+// With returns a copy of f with what the statements that it EXECUTEs do added:
+// their actions, carried by EXECUTE, and their effects on the session.
 func (f *Facts) With(prepared []*Facts) *Facts {
 	g := *f
 	g.Actions = append([]Action(nil), f.Actions...)
+	g.Settings = append([]Setting(nil), f.Settings...)
+	g.Signals = append([]int32(nil), f.Signals...)
 	for _, p := range prepared {
 		for _, a := range p.Actions {
-			if a.Carrier == "" {
-				a.Carrier = "EXECUTE"
-			} else {
-				a.Carrier = "EXECUTE, " + a.Carrier
-			}
+			a.Carrier = strings.TrimSuffix(within("EXECUTE", a.Carrier), ", ")
 			g.Actions = append(g.Actions, a)
+		}
+		g.Settings = append(g.Settings, p.Settings...)
+		g.Signals = append(g.Signals, p.Signals...)
+		if g.Problem == "" {
+			g.Problem = p.Problem
 		}
 	}
 	return &g

@@ -1,0 +1,263 @@
+package policy
+
+import (
+	"math/big"
+	"strconv"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// An operand is a value that is the same each time it is asked for within one
+// row: a column, a constant, a parameter, or what built-in functions and
+// operators that are not volatile make of those.
+type operand struct {
+	// key names the value: equal keys are equal values. Different keys say
+	// nothing: '1' and '1.0' may be equal, and so may two columns.
+	key string
+	// same is key without what changes nothing for = (x + 0, x || '').
+	same string
+	// null is true where the value is null; nil means never.
+	null *formula
+
+	number   *big.Rat  // of a constant number
+	text     *string   // of a constant string
+	coalesce []operand // the arguments of COALESCE
+}
+
+// pair is a name that no other pair of keys shares.
+func pair(name, l, r string) string {
+	return name + " " + strconv.Itoa(len(l)) + ":" + l + " " + r
+}
+
+// either2 is true where one of two is; nil is never.
+func either2(a, b *formula) *formula {
+	switch {
+	case a == nil:
+		return b
+	case b == nil || a == b:
+		return a
+	}
+	return anyOf(a, b)
+}
+
+// input is a value that a row or a client gives and that may be null.
+func (p *prover) input(key string) operand {
+	i := p.variable("null "+key, variable{size: 2, input: true})
+	return operand{key: key, same: key, null: settledBy(i, 2)}
+}
+
+// result is a value that may be null though its operands are not.
+func (p *prover) result(key string, null *formula) operand {
+	i := p.variable("null "+key, variable{size: 2})
+	return operand{key: key, same: key, null: either2(null, settledBy(i, 2))}
+}
+
+// operand reads an expression; false means that its value may differ from one
+// time to the next, or is not understood.
+func (p *prover) operand(n *pg.Node) (operand, bool) {
+	switch e := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		return p.column(e.ColumnRef)
+	case *pg.Node_ParamRef:
+		return p.input("$" + strconv.Itoa(int(e.ParamRef.Number))), true
+	case *pg.Node_AConst:
+		return constantOperand(e.AConst)
+	case *pg.Node_TypeCast:
+		return p.cast(e.TypeCast)
+	case *pg.Node_CollateClause:
+		o, ok := p.operand(e.CollateClause.Arg)
+		key := pair("collate", dotted(e.CollateClause.Collname), o.key)
+		return operand{key: key, same: key, null: o.null}, ok
+	case *pg.Node_AExpr:
+		if e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_OP {
+			return p.calculation(e.AExpr)
+		}
+	case *pg.Node_FuncCall:
+		return p.function(e.FuncCall)
+	case *pg.Node_SqlvalueFunction:
+		key := "value " + e.SqlvalueFunction.Op.String() + strconv.Itoa(int(e.SqlvalueFunction.Typmod))
+		if e.SqlvalueFunction.Op == pg.SQLValueFunctionOp_SVFOP_CURRENT_SCHEMA {
+			return p.result(key, nil), true
+		}
+		return operand{key: key, same: key}, true
+	case *pg.Node_CoalesceExpr:
+		return p.coalesce(e.CoalesceExpr)
+	}
+	return operand{}, false
+}
+
+// neverNull are the columns that every table has.
+var neverNull = map[string]bool{"ctid": true, "tableoid": true, "xmin": true, "xmax": true, "cmin": true, "cmax": true}
+
+// column is a column of the target or of another relation. A qualified and an
+// unqualified name of the target's are the same column: were there another of
+// that name in sight, the server would call the unqualified one ambiguous.
+func (p *prover) column(c *pg.ColumnRef) (operand, bool) {
+	parts := words(c.Fields)
+	if len(parts) != len(c.Fields) || len(parts) == 1 && parts[0] == p.target {
+		return operand{}, false // a star, or the row as a whole
+	}
+	if n := len(parts); n >= 2 && parts[n-2] == p.target {
+		parts = parts[n-1:]
+	}
+	key := "column"
+	for _, p := range parts {
+		key += " " + strconv.Quote(p)
+	}
+	if neverNull[parts[len(parts)-1]] {
+		return operand{key: key, same: key}, true
+	}
+	return p.input(key), true
+}
+
+// maxDigits is how many digits of two numbers are told apart by every numeric
+// type: a float8 keeps 15.
+const maxDigits = 15
+
+func constantOperand(c *pg.A_Const) (operand, bool) {
+	if c.Isnull {
+		return operand{key: "null", same: "null", null: constantly(isTrue)}, true
+	}
+	text, ok := constantText(&pg.Node{Node: &pg.Node_AConst{AConst: c}})
+	if !ok {
+		return operand{}, false // a bit string
+	}
+	var o operand
+	switch c.Val.(type) {
+	case *pg.A_Const_Ival, *pg.A_Const_Fval:
+		o.key = "number " + text
+		if len(strings.Trim(text, "-.")) <= maxDigits && !strings.ContainsAny(text, "eE_xX") {
+			if r, ok := new(big.Rat).SetString(text); ok {
+				o.number, o.key = r, "number "+r.RatString()
+			}
+		}
+	case *pg.A_Const_Sval:
+		o.text, o.key = &text, "text "+text
+	default:
+		o.key = "boolean " + text
+	}
+	o.same = o.key
+	return o, true
+}
+
+// textTypes are types that a cast to never makes null of something.
+var textTypes = map[string]bool{"text": true, "varchar": true, "bpchar": true, "name": true}
+
+func (p *prover) cast(c *pg.TypeCast) (operand, bool) {
+	o, ok := p.operand(c.Arg)
+	if !ok {
+		return operand{}, false
+	}
+	name := c.TypeName
+	kind := strings.TrimPrefix(dotted(name.GetNames()), "pg_catalog.")
+	for _, m := range append(append([]*pg.Node{}, name.GetTypmods()...), name.GetArrayBounds()...) {
+		text, ok := constantText(m)
+		if !ok {
+			return operand{}, false
+		}
+		kind += "," + text
+	}
+	key := pair("cast", kind, o.key)
+	if c.Arg.GetAConst() != nil || textTypes[kind] {
+		return operand{key: key, same: key, null: o.null}, true
+	}
+	// From jsonb, or to a domain, null may come of what is not null.
+	return p.result(key, o.null), true
+}
+
+// calculation is an operator that gives a value.
+func (p *prover) calculation(e *pg.A_Expr) (operand, bool) {
+	name := operatorName(e.Name)
+	if name == "" {
+		return operand{}, false
+	}
+	l, ok := operand{}, true
+	if e.Lexpr != nil {
+		l, ok = p.operand(e.Lexpr)
+	}
+	r, okR := p.operand(e.Rexpr)
+	if !ok || !okR {
+		return operand{}, false
+	}
+	key := pair("operator "+name, l.key, r.key)
+	null := either2(l.null, r.null)
+	o := operand{key: key, same: key, null: null}
+	switch name {
+	case "||":
+		// An array keeps its elements when a null is added to it.
+		if l.key == "null" || r.key == "null" {
+			return p.result(key, nil), true
+		}
+		fallthrough
+	case "+", "-", "*", "/", "%", "^":
+		if e.Lexpr != nil {
+			o.same = withoutEffect(name, l, r, key)
+		}
+		return o, true
+	}
+	return p.result(key, null), true
+}
+
+// withoutEffect gives the operand that x + 0, x * 1, x / 1 and x || ” (empty) are equal
+// to, or key if it is none of those. jsonb - 0 is not x.
+func withoutEffect(name string, l, r operand, key string) string {
+	number := func(o operand, n int64) bool { return o.number != nil && o.number.Cmp(big.NewRat(n, 1)) == 0 }
+	empty := func(o operand) bool { return o.text != nil && *o.text == "" }
+	switch {
+	case name == "+" && number(r, 0), name == "*" && number(r, 1), name == "/" && number(r, 1), name == "||" && empty(r):
+		return l.same
+	case name == "+" && number(l, 0), name == "*" && number(l, 1), name == "||" && empty(l):
+		return r.same
+	}
+	return key
+}
+
+// totalFunctions give null only for null, whatever the types of their arguments.
+var totalFunctions = func() map[string]bool {
+	m := make(map[string]bool)
+	for _, name := range strings.Fields(`lower upper initcap length char_length character_length octet_length
+		abs md5 now transaction_timestamp statement_timestamp btrim ltrim rtrim reverse
+		date_trunc round floor ceil ceiling left right`) {
+		m[name] = true
+	}
+	return m
+}()
+
+func (p *prover) function(c *pg.FuncCall) (operand, bool) {
+	name := named(words(c.Funcname))
+	if kindOf(name) != functionSteady || len(c.AggOrder) > 0 || c.AggFilter != nil || c.Over != nil ||
+		c.AggStar || c.AggDistinct || c.FuncVariadic || c.AggWithinGroup {
+		return operand{}, false
+	}
+	key := "function " + name.Name
+	var null *formula
+	for _, a := range c.Args {
+		o, ok := p.operand(a)
+		if !ok {
+			return operand{}, false
+		}
+		key = pair(key, o.key, "")
+		null = either2(null, o.null)
+	}
+	if totalFunctions[name.Name] {
+		return operand{key: key, same: key, null: null}, true
+	}
+	return p.result(key, null), true
+}
+
+func (p *prover) coalesce(c *pg.CoalesceExpr) (operand, bool) {
+	o := operand{key: "coalesce"}
+	nulls := make([]*formula, 0, len(c.Args))
+	for _, n := range c.Args {
+		a, ok := p.operand(n)
+		if !ok {
+			return operand{}, false
+		}
+		o.coalesce = append(o.coalesce, a)
+		o.key = pair(o.key, a.key, "")
+		nulls = append(nulls, orFalse(a.null))
+	}
+	o.null, o.same = all(nulls...), o.key
+	return o, true
+}

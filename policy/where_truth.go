@@ -1,0 +1,287 @@
+package policy
+
+import (
+	"math/big"
+	"slices"
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// A proof is what can be shown of a condition from its text.
+type proof uint8
+
+const (
+	notProven            proof = iota
+	provenTrue                 // for every row
+	provenTrueUnlessNull       // for every row whose columns and parameters are not null
+	provenNeverTrue            // for no row
+)
+
+// Bounds on the work of one proof: assignments to try, and steps in all.
+const (
+	maxAssignments = 200_000
+	maxSteps       = 2_000_000
+)
+
+// A logical is a truth value of SQL.
+type logical uint8
+
+const (
+	isFalse logical = iota
+	isUnknown
+	isTrue
+)
+
+func logicalOf(b bool) logical {
+	if b {
+		return isTrue
+	}
+	return isFalse
+}
+
+// A prover proves conditions. A condition becomes a formula over variables with
+// few values each: how a column compares with a constant, whether a LIKE
+// matches, whether a column is null. Everything that the text does not settle is
+// a variable of its own. A condition that is true for all assignments is true
+// for all rows; the opposite need not be so, because variables that depend on
+// each other are tried as if they did not.
+//
+// The proofs take operators for those of pg_catalog, and a column for a simple
+// value: without a catalogue neither can be known.
+type prover struct {
+	target string // the name that qualifies columns of the target
+
+	variables []variable
+	byName    map[string]int
+}
+
+// A variable takes the values 0 to size-1. One that stands for a column or a
+// parameter being null is an input: 1 says null.
+type variable struct {
+	size  int
+	input bool
+	// numbers are the constants that a column is compared with, in order; the
+	// values 0, 1, 2, ... then mean below the first, equal to it, between it and
+	// the second, and so on.
+	numbers []*big.Rat
+}
+
+func newProver(target string) *prover { return &prover{target: target} }
+
+// prove judges one condition.
+func (p *prover) prove(n *pg.Node) proof {
+	p.variables, p.byName = p.variables[:0], make(map[string]int)
+	f := p.condition(n)
+	for i := range p.variables {
+		if v := &p.variables[i]; v.numbers != nil {
+			slices.SortFunc(v.numbers, (*big.Rat).Cmp)
+			v.numbers = slices.CompactFunc(v.numbers, func(a, b *big.Rat) bool { return a.Cmp(b) == 0 })
+			v.size = 2*len(v.numbers) + 1
+		}
+	}
+	always, never := p.enumerate(f, false)
+	switch {
+	case always:
+		if always, _ = p.enumerate(f, true); always {
+			return provenTrue
+		}
+		return provenTrueUnlessNull
+	case never:
+		if _, never = p.enumerate(f, true); never {
+			return provenNeverTrue
+		}
+	}
+	return notProven
+}
+
+// enumerate tries every assignment, with nulls for inputs if asked to, and says
+// whether the formula was always or never true. Both are false if it gave up.
+func (p *prover) enumerate(f *formula, nulls bool) (always, never bool) {
+	total := 1
+	for _, v := range p.variables {
+		if v.input && !nulls {
+			continue
+		}
+		if total *= v.size; total > maxAssignments {
+			return false, false
+		}
+	}
+	a := &assignment{values: make([]int, len(p.variables)), variables: p.variables}
+	always, never = true, true
+	for {
+		if f.value(a) == isTrue {
+			never = false
+		} else {
+			always = false
+		}
+		if a.steps > maxSteps {
+			return false, false
+		}
+		if !always && !never || !a.next(nulls) {
+			return always, never
+		}
+	}
+}
+
+// An assignment gives every variable a value.
+type assignment struct {
+	values    []int
+	variables []variable
+	steps     int
+}
+
+func (a *assignment) next(nulls bool) bool {
+	for i := range a.values {
+		if a.variables[i].input && !nulls {
+			continue
+		}
+		if a.values[i]++; a.values[i] < a.variables[i].size {
+			return true
+		}
+		a.values[i] = 0
+	}
+	return false
+}
+
+// variable gives the variable of that name, made on first use.
+func (p *prover) variable(name string, v variable) int {
+	if i, ok := p.byName[name]; ok {
+		return i
+	}
+	p.byName[name] = len(p.variables)
+	p.variables = append(p.variables, v)
+	return len(p.variables) - 1
+}
+
+// unsettled is a formula of which nothing is known: a variable that nothing
+// else refers to.
+func (p *prover) unsettled(size int) *formula {
+	i := p.variable("?"+strconv.Itoa(len(p.variables)), variable{size: size})
+	return settledBy(i, size)
+}
+
+// A formula is a condition in three-valued logic.
+type formula struct {
+	kind formulaKind
+	args []*formula
+
+	constant logical // formulaConstant
+	variable int     // formulaVariable, formulaNumber
+	values   []logical
+	number   *big.Rat // formulaNumber: the constant
+	order    ordering // formulaNumber: what the comparison makes of <, = and >
+}
+
+type formulaKind uint8
+
+const (
+	formulaConstant formulaKind = iota
+	formulaVariable             // values[variable]
+	formulaNumber               // a column compared with a constant number
+	formulaNot
+	formulaAnd
+	formulaOr
+	formulaIsTrue    // two-valued: the argument is true
+	formulaIsUnknown // two-valued: the argument is unknown
+	formulaIf        // args[1] if args[0] is true, else args[2]
+	formulaNullable  // unknown if args[0] is true, else args[1]
+)
+
+// An ordering says what a comparison answers for less, equal and greater.
+type ordering [3]logical
+
+var orderings = map[string]ordering{
+	"=":  {isFalse, isTrue, isFalse},
+	"<>": {isTrue, isFalse, isTrue},
+	"<":  {isTrue, isFalse, isFalse},
+	"<=": {isTrue, isTrue, isFalse},
+	">":  {isFalse, isFalse, isTrue},
+	">=": {isFalse, isTrue, isTrue},
+}
+
+// turned is the ordering with the operands exchanged.
+func (o ordering) turned() ordering { return ordering{o[2], o[1], o[0]} }
+
+func constantly(l logical) *formula { return &formula{kind: formulaConstant, constant: l} }
+
+func settledBy(variable, size int) *formula {
+	values := []logical{isFalse, isTrue, isUnknown}[:size]
+	return &formula{kind: formulaVariable, variable: variable, values: values}
+}
+
+func not(f *formula) *formula { return &formula{kind: formulaNot, args: []*formula{f}} }
+
+func all(f ...*formula) *formula { return &formula{kind: formulaAnd, args: f} }
+
+func anyOf(f ...*formula) *formula { return &formula{kind: formulaOr, args: f} }
+
+func truly(f *formula) *formula { return &formula{kind: formulaIsTrue, args: []*formula{f}} }
+
+func unknown(f *formula) *formula { return &formula{kind: formulaIsUnknown, args: []*formula{f}} }
+
+func either(condition, yes, no *formula) *formula {
+	return &formula{kind: formulaIf, args: []*formula{condition, yes, no}}
+}
+
+// unlessNull is f, but unknown where null is true. A nil null is never true.
+func unlessNull(null, f *formula) *formula {
+	if null == nil {
+		return f
+	}
+	return &formula{kind: formulaNullable, args: []*formula{null, f}}
+}
+
+func (f *formula) value(a *assignment) logical {
+	a.steps++
+	switch f.kind {
+	case formulaConstant:
+		return f.constant
+	case formulaVariable:
+		return f.values[a.values[f.variable]]
+	case formulaNumber:
+		numbers := a.variables[f.variable].numbers
+		i, _ := slices.BinarySearchFunc(numbers, f.number, (*big.Rat).Cmp)
+		switch at := a.values[f.variable]; {
+		case at < 2*i+1:
+			return f.order[0]
+		case at == 2*i+1:
+			return f.order[1]
+		default:
+			return f.order[2]
+		}
+	case formulaNot:
+		return isTrue - f.args[0].value(a)
+	case formulaAnd:
+		result := isTrue
+		for _, g := range f.args {
+			if result = min(result, g.value(a)); result == isFalse {
+				break
+			}
+		}
+		return result
+	case formulaOr:
+		result := isFalse
+		for _, g := range f.args {
+			if result = max(result, g.value(a)); result == isTrue {
+				break
+			}
+		}
+		return result
+	case formulaIsTrue:
+		return logicalOf(f.args[0].value(a) == isTrue)
+	case formulaIsUnknown:
+		return logicalOf(f.args[0].value(a) == isUnknown)
+	case formulaIf:
+		if f.args[0].value(a) == isTrue {
+			return f.args[1].value(a)
+		}
+		return f.args[2].value(a)
+	case formulaNullable:
+		if f.args[0].value(a) == isTrue {
+			return isUnknown
+		}
+		return f.args[1].value(a)
+	}
+	return isUnknown
+}
