@@ -1,0 +1,441 @@
+package proxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgsluice/pgsluice/policy"
+	"github.com/pgsluice/pgsluice/policy/approval"
+)
+
+const (
+	// maxLookahead bounds what is read of a client while one of its statements
+	// is held.
+	maxLookahead = 1 << 20
+	// keepAlive is how often a Sync of the proxy's own tells the server that the
+	// session is alive: at a boundary it resets idle_in_transaction_session_timeout
+	// and idle_session_timeout and changes nothing else.
+	keepAlive = 5 * time.Second
+	// remind is how often the client is told that it still waits. It also keeps
+	// middleboxes from dropping the connection.
+	remind = time.Minute
+	// recordTimeout bounds a call to the ledger that must not wait for the
+	// client's context.
+	recordTimeout = 10 * time.Second
+)
+
+// hold is the wait of one session on one request.
+type hold struct {
+	request   int64
+	cancelled chan struct{} // closed by a CancelRequest
+	once      bool          // cancelled has been closed; guarded by session.mu
+}
+
+// errClientLeft says that the client ended while its statement was held.
+var errClientLeft = errors.New("client left while its statement was held")
+
+// decideHeld asks for approval of what is staged and held, if anything is, and
+// returns once it may be sent or has been replaced by a refusal. Nothing of a
+// batch is on the server while people think.
+func (s *session) decideHeld(ctx context.Context) error {
+	t := &s.toServer
+	if len(t.held) == 0 {
+		return nil
+	}
+	first := t.held[0]
+	s.mu.Lock()
+	skipped := s.q.empty() && s.q.skipping
+	s.mu.Unlock()
+	if skipped { // the server discards it, and whatever else comes before Sync
+		s.cut(first.at)
+		t.held = nil
+		return nil
+	}
+	grant, refused, err := s.ask(ctx, first)
+	if err == nil && refused == nil && grant == nil {
+		err = errors.New("a held statement came back without an answer")
+	}
+	switch {
+	case err != nil:
+		s.cut(first.at)
+		t.held = nil
+		return err
+	case refused != nil:
+		if first.decision.Rule.Scope == policy.ScopeSession {
+			t.restoreRefused = refused
+		}
+		s.refuse(first.sent, "", refused)
+		return nil
+	}
+	if first.decision.Rule.Scope == policy.ScopeSession {
+		t.restoreGranted = first.decision.ID()
+	}
+	t.held = nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = append(s.running, grant) // ends with the segment that is about to be sent
+	return nil
+}
+
+// ask opens or joins the request for what is held and waits for its end. It
+// returns a grant, or what the client is to be told, or an error that ends the
+// session.
+func (s *session) ask(ctx context.Context, first held) (*approval.Grant, *refusal, error) {
+	t := &s.toServer
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	w, err := s.p.c.Approvals.Open(ctx, s.asking())
+	switch {
+	case errors.Is(err, approval.ErrNobody):
+		if err := s.record(ctx, approval.KindBlocked, first.decision, first.text); err != nil {
+			return nil, notOnRecord(first.decision, first.decided), nil
+		}
+		return nil, nobodyMayApprove(first.decision, first.decided, t.session.User, err), nil
+	case err != nil:
+		s.p.c.Log.Error("request not opened", zap.String("session", s.id), zap.Error(err))
+		return nil, notOnRecord(first.decision, first.decided), nil
+	}
+	defer w.Release()
+	select {
+	case <-w.Settled(): // approved before: this is the same statement sent again
+		return s.release(ctx, w, first)
+	default:
+	}
+	if s.ticketOnly() {
+		return s.becomesTicket(ctx, w, first, func(r approval.Request) *refusal {
+			return ticketOpened(r, subject(first.decided), s.approvers(r), s.p.c.Where, s.p.c.Approvals.Window())
+		})
+	}
+	return s.wait(ctx, w, first)
+}
+
+// ticketOnly reports whether what is held cannot wait on the wire: its rule says
+// so, no time is given, or part of its batch is on the server, where
+// statement_timeout goes on and locks are held.
+func (s *session) ticketOnly() bool {
+	for _, h := range s.toServer.held {
+		if h.decision.Verdict == policy.Ticket {
+			return true
+		}
+	}
+	return s.p.c.MaxWait <= 0 || s.toServer.batchSent
+}
+
+// asking describes what is staged and held, as one request.
+func (s *session) asking() approval.Ask {
+	t := &s.toServer
+	first := t.held[0]
+	a := approval.Ask{
+		Mode: approval.Hold, Scope: approval.OneStatement,
+		Rule: first.decision.ID(), Title: reason(first.decision, first.decided),
+		PolicyHash: s.p.c.Policy().Hash(), Quorum: s.quorum(),
+		Server: s.p.c.Server, Database: t.session.Database, Login: t.session.User, Role: t.session.Role,
+		Application: t.session.Application, Address: s.client.RemoteAddr().String(), Session: s.id,
+		InTransaction: first.inside, Impact: subject(first.decided),
+	}
+	if s.ticketOnly() {
+		a.Mode = approval.Ticket
+	}
+	if first.decision.Rule.Scope == policy.ScopeSession {
+		a.Scope = approval.WholeSession
+	}
+	digest := sha256.New()
+	var texts []string
+	for _, h := range t.held {
+		texts = append(texts, h.text)
+		a.Parameters = append(a.Parameters, h.parameters...)
+		fmt.Fprintf(digest, "%c%d:", h.sent, len(h.digest))
+		digest.Write(h.digest)
+	}
+	a.Statement = strings.Join(texts, ";\n")
+	a.ParameterHash = digest.Sum(nil)
+	s.mu.Lock()
+	a.Settings = fmt.Sprintf("client_encoding=%s standard_conforming_strings=%t search_path=%q",
+		s.settings.encoding, s.settings.conforming, s.settings.searchPath)
+	s.mu.Unlock()
+	return a
+}
+
+// quorum is what all the rules that hold something of the batch ask for
+// together.
+func (s *session) quorum() []approval.Need {
+	var quorum []approval.Need
+	for _, h := range s.toServer.held {
+		for _, n := range h.decision.Rule.Approve {
+			i := slices.IndexFunc(quorum, func(q approval.Need) bool { return q.Group == n.Group })
+			if i < 0 {
+				quorum = append(quorum, approval.Need{Group: n.Group, Count: n.Count})
+				continue
+			}
+			quorum[i].Count = max(quorum[i].Count, n.Count)
+		}
+	}
+	return quorum
+}
+
+func (s *session) approvers(r approval.Request) string {
+	return who(r, s.p.c.Approvals.Eligible(r))
+}
+
+// becomesTicket ends the wait and leaves the request to be approved, for the
+// same statement sent again.
+func (s *session) becomesTicket(ctx context.Context, w *approval.Waiter, first held, say func(approval.Request) *refusal) (*approval.Grant, *refusal, error) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer done()
+	if err := w.Ticket(ctx); err != nil {
+		s.p.c.Log.Error("hold not turned into a ticket", zap.Int64("request", w.Request().ID), zap.Error(err))
+		return nil, notOnRecord(first.decision, first.decided), nil
+	}
+	return nil, say(w.Request()), nil
+}
+
+// wait keeps the client waiting on the wire. The transaction on the server, if
+// there is one, is the client's own; nothing of the held batch has been sent.
+func (s *session) wait(ctx context.Context, w *approval.Waiter, first held) (*approval.Grant, *refusal, error) {
+	// What was sent before must have been answered: the server is at a
+	// ReadyForQuery, and the notices below stand between whole messages.
+	settled, err := s.settle()
+	if err == nil && !settled {
+		err = errors.New("the server is not ready for a query, so nothing can be held")
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, w.Withdraw(ctx, "the session ended"))
+	}
+	h := &hold{request: w.Request().ID, cancelled: make(chan struct{})}
+	s.mu.Lock()
+	s.holding = h
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.holding = nil
+		s.mu.Unlock()
+	}()
+	began := time.Now()
+	r := w.Request()
+	s.tell(heldNotice(r, subject(first.decided), s.approvers(r), s.p.c.Where, s.p.c.MaxWait))
+
+	ahead := s.lookAhead()
+	defer ahead.stop(s)
+	limit := time.NewTimer(s.p.c.MaxWait)
+	defer limit.Stop()
+	reminder := time.NewTicker(remind)
+	defer reminder.Stop()
+	alive := time.NewTicker(keepAlive)
+	defer alive.Stop()
+
+	withdraw := func(why string) error {
+		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+		defer done()
+		err := w.Withdraw(ctx, why)
+		if err != nil {
+			s.p.c.Log.Error("request not withdrawn", zap.Int64("request", r.ID), zap.Error(err))
+		}
+		return err
+	}
+	for {
+		select {
+		case <-ahead.left:
+			withdraw("the client left") //nolint:errcheck // logged there; the session ends either way
+			return nil, nil, errClientLeft
+		case <-s.gone:
+			withdraw("the server ended the session") //nolint:errcheck // logged there; the session ends either way
+			return nil, nil, io.EOF
+		case <-h.cancelled:
+			if withdraw("cancelled by the client") != nil {
+				return nil, notOnRecord(first.decision, first.decided), nil
+			}
+			return nil, cancelledByUser(w.Request()), nil
+		case <-ahead.full:
+			return s.becomesTicket(ctx, w, first, func(r approval.Request) *refusal {
+				return tooMuchWhileHeld(r, s.p.c.Where, s.p.c.Approvals.Window())
+			})
+		case <-limit.C:
+			return s.becomesTicket(ctx, w, first, func(r approval.Request) *refusal {
+				return waitedTooLong(r, s.p.c.Where, s.p.c.Approvals.Window())
+			})
+		case <-s.p.draining:
+			return s.becomesTicket(ctx, w, first, func(r approval.Request) *refusal {
+				return drained(r, s.p.c.Where, s.p.c.Approvals.Window())
+			})
+		case <-w.Settled():
+			// Whoever left or cancelled by now must not have it run for nobody.
+			ahead.stop(s)
+			select {
+			case <-ahead.left:
+				continue
+			case <-s.gone:
+				continue
+			default:
+			}
+			if s.endHold(h) {
+				continue
+			}
+			return s.release(ctx, w, first)
+		case <-reminder.C:
+			s.tell(stillHeldNotice(r, s.approvers(w.Request()), s.p.c.Where, time.Since(began)))
+		case <-alive.C:
+			if err := s.sayAlive(); err != nil {
+				withdraw("the server ended the session") //nolint:errcheck // logged there; the session ends either way
+				return nil, nil, err
+			}
+		}
+	}
+}
+
+// endHold ends what a CancelRequest can reach. It reports whether one came
+// first.
+func (s *session) endHold(h *hold) (cancelled bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holding = nil
+	return h.once
+}
+
+// cancelHold withdraws what is held, if anything is. It reports whether it did.
+func (s *session) cancelHold() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.holding
+	if h == nil {
+		return false
+	}
+	if !h.once {
+		h.once = true
+		close(h.cancelled)
+	}
+	return true
+}
+
+// release takes the grant of a request that has been decided, if the policy
+// still lets it.
+func (s *session) release(ctx context.Context, w *approval.Waiter, first held) (*approval.Grant, *refusal, error) {
+	for _, h := range s.toServer.held {
+		if j := s.judge(h.facts(), outside|inside); j.Verdict == policy.Block {
+			if err := w.Withdraw(ctx, "the policy has changed and now blocks the statement"); err != nil {
+				return nil, notOnRecord(j.Decision, j.facts), nil
+			}
+			return nil, blocked(j.Decision, j.facts), nil
+		}
+	}
+	grant, err := w.Use(ctx)
+	var not *approval.ErrNotApproved
+	switch {
+	case err == nil:
+		return grant, nil, nil
+	case errors.As(err, &not) && not.State == approval.Denied:
+		return nil, denied(w.Request()), nil
+	case errors.As(err, &not):
+		return nil, ended(w.Request()), nil
+	}
+	s.p.c.Log.Error("grant not taken", zap.Int64("request", w.Request().ID), zap.Error(err))
+	return nil, notOnRecord(first.decision, first.decided), nil
+}
+
+// tell writes a message of the proxy's own to the client. If that fails the
+// client's side will say so by itself.
+func (s *session) tell(frame []byte) {
+	s.clientWrite.Lock()
+	defer s.clientWrite.Unlock()
+	if err := s.client.SetWriteDeadline(time.Now().Add(recordTimeout)); err != nil {
+		return
+	}
+	if _, err := s.client.Write(frame); err != nil {
+		s.client.Close()
+		return
+	}
+	if err := s.client.SetWriteDeadline(time.Time{}); err != nil {
+		s.client.Close()
+	}
+}
+
+// sayAlive sends a Sync of the proxy's own; its answer is swallowed.
+func (s *session) sayAlive() error {
+	s.mu.Lock()
+	waiting := !s.q.empty() // the last one is still unanswered
+	if !waiting {
+		s.q.sentOne(owed{sent: 'S', for_: swallow})
+	}
+	s.mu.Unlock()
+	if waiting {
+		return nil
+	}
+	if _, err := s.server.Write([]byte{'S', 0, 0, 0, 4}); err != nil {
+		return fmt.Errorf("write to server: %w", err)
+	}
+	return nil
+}
+
+// ahead reads the client while one of its statements is held: that is how a
+// client that leaves is noticed, also with more of its messages in the pipe.
+type ahead struct {
+	left, full chan struct{}
+	ended      chan struct{}
+	stopped    bool
+}
+
+// lookAhead starts reading into the session's buffer. Until stop the buffer
+// belongs to the goroutine started here.
+func (s *session) lookAhead() *ahead {
+	a := &ahead{left: make(chan struct{}), full: make(chan struct{}), ended: make(chan struct{})}
+	go func() {
+		defer close(a.ended)
+		t := &s.toServer
+		seen := t.r
+		for {
+			// A Terminate behind the held message means the same as leaving.
+			for t.w-seen >= headerLen && int64(t.w-seen) >= headerLen+bodyLen(t.in[seen:]) {
+				body := bodyLen(t.in[seen:])
+				if t.in[seen] == 'X' || checkClientFrame(t.in[seen], body) != nil {
+					close(a.left)
+					return
+				}
+				seen += headerLen + int(body)
+			}
+			if t.w == len(t.in) {
+				if t.w-t.r >= maxLookahead {
+					close(a.full)
+					return
+				}
+				bigger := make([]byte, 2*len(t.in))
+				copy(bigger, t.in[:t.w])
+				t.in = bigger
+			}
+			n, err := s.client.Read(t.in[t.w:])
+			t.w += n
+			switch {
+			case err == nil:
+			case errors.Is(err, os.ErrDeadlineExceeded):
+				if n > 0 {
+					continue
+				}
+				return
+			default:
+				close(a.left)
+				return
+			}
+		}
+	}()
+	return a
+}
+
+// stop ends the reading and gives the buffer back.
+func (a *ahead) stop(s *session) {
+	if a.stopped {
+		return
+	}
+	a.stopped = true
+	s.wakeClientReader()
+	<-a.ended
+	if err := s.client.SetReadDeadline(time.Time{}); err != nil {
+		s.client.Close()
+	}
+}

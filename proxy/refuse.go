@@ -1,0 +1,347 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgsluice/pgsluice/policy"
+	"github.com/pgsluice/pgsluice/policy/approval"
+)
+
+// This file holds every sentence and SQLSTATE that the proxy writes to a
+// client. None of them holds an SQL literal. The codes are chosen so that no
+// client sends the statement again by itself: DBeaver does on 08xxx, 57P01 and
+// 25P02, drivers do on class 40 and 53, so none of these is used for an answer
+// to a statement.
+const (
+	codeRefused     = "42501" // insufficient_privilege: blocked, denied, ticket opened
+	codeCancelled   = "57014" // query_canceled: expired, cancelled, drained
+	codeNoRecord    = "58000" // system_error: ledger or audit log cannot be written
+	codeProtocol    = "08P01" // protocol_violation
+	codeUnsupported = "0A000" // feature_not_supported
+	codeTooMany     = "53300" // too_many_connections
+	codeShutdown    = "57P01" // admin_shutdown: idle sessions only
+	codeNoServer    = "57P03" // cannot_connect_now
+)
+
+// refusal is what a client is told in place of an answer.
+type refusal struct {
+	code    string
+	message string
+	detail  string
+	hint    string
+	rule    string // for the poison and the server's log
+	request int64
+}
+
+// frame is the refusal as an ErrorResponse.
+func (r *refusal) frame(severity string) []byte {
+	b, _ := (&pgproto3.ErrorResponse{
+		Severity: severity, SeverityUnlocalized: severity,
+		Code: r.code, Message: r.message, Detail: r.detail, Hint: r.hint,
+	}).Encode(nil)
+	return b
+}
+
+// marker is the text of the poison: not SQL, so that the server's own parser
+// raises the error (42601), and readable in the server's log.
+func (r *refusal) marker() string {
+	m := "pgsluice refused this statement"
+	if r.rule != "" {
+		m += ", rule " + r.rule
+	}
+	if r.request != 0 {
+		m += fmt.Sprintf(", request %d", r.request)
+	}
+	return m
+}
+
+// poisonName is the prepared statement that a poison would define if its text
+// were SQL. The server reports the syntax error before it looks at the name.
+const poisonName = "pgsluice_refused"
+
+// poisonParse is the message sent in place of a refused one of the extended
+// protocol. A refused unnamed Parse is replaced by one that drops the unnamed
+// statement, as it would have done.
+func poisonParse(b []byte, name string, r *refusal) []byte {
+	return appendFrame(b, 'P', func(b []byte) []byte {
+		b = appendCString(appendCString(b, name), r.marker())
+		return append(b, 0, 0)
+	})
+}
+
+func poisonQuery(b []byte, r *refusal) []byte {
+	return appendFrame(b, 'Q', func(b []byte) []byte { return appendCString(b, r.marker()) })
+}
+
+// poisonCall calls the function with OID 0, which does not exist (42883).
+func poisonCall(b []byte) []byte {
+	return appendFrame(b, 'F', func(b []byte) []byte { return append(b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) })
+}
+
+// raisedBy reports whether code is the error that a poison makes the server
+// raise; any other is the server's own trouble and is relayed.
+func raisedBy(sent byte, code string) bool {
+	if sent == 'F' {
+		return code == "42883" || code == "25P02"
+	}
+	return code == "42601"
+}
+
+// notice is a NoticeResponse. All that matters stands in the primary message:
+// DBeaver and pgAdmin show no other field.
+func notice(severity, message, hint string) []byte {
+	b, _ := (&pgproto3.NoticeResponse{
+		Severity: severity, SeverityUnlocalized: severity, Code: "00000", Message: message, Hint: hint,
+	}).Encode(nil)
+	return b
+}
+
+// subject names a statement for people by its class and tables, never by its
+// text.
+func subject(f *policy.Facts) string {
+	action := policy.Action{Class: f.Class}
+	for _, a := range f.Actions {
+		if !a.Class.In("read") && !a.Class.In("transaction") {
+			action = a
+			break
+		}
+	}
+	name := strings.ToUpper(strings.ReplaceAll(string(action.Class), "_", " "))
+	switch action.Class {
+	case policy.ClassUnparsed, policy.ClassUnknown:
+		name = "a statement that could not be judged"
+	}
+	var tables []string
+	for _, t := range action.Tables {
+		if t.Schema != "" {
+			tables = append(tables, t.Schema+"."+t.Name)
+		} else {
+			tables = append(tables, t.Name)
+		}
+	}
+	switch n := len(tables); {
+	case n == 0:
+		return name
+	case n > 3:
+		return fmt.Sprintf("%s on %s and %d more", name, strings.Join(tables[:3], ", "), n-3)
+	default:
+		return name + " on " + strings.Join(tables, ", ")
+	}
+}
+
+func sentence(s string) string {
+	if s == "" || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
+}
+
+func blocked(d policy.Decision, f *policy.Facts) *refusal {
+	r := &refusal{
+		code:    codeRefused,
+		message: fmt.Sprintf("%s blocked by rule %s", subject(f), ruleID(d)),
+		detail:  sentence(reason(d, f)),
+		hint:    "This rule lets nobody approve it. SHOW POLICY in database pgsluice shows the rules.",
+		rule:    ruleID(d),
+	}
+	if d.Rule != nil && d.Rule.Hint != "" {
+		r.hint = d.Rule.Hint
+	}
+	return r
+}
+
+func ruleID(d policy.Decision) string { return d.ID() }
+
+// reason says what about the statement met the rule, and the rule's title.
+func reason(d policy.Decision, f *policy.Facts) string {
+	switch {
+	case f.Problem != "":
+		return f.Problem
+	case d.Rule != nil && d.Rule.Title != "" && d.Reason != "":
+		return d.Rule.Title + ": " + d.Reason
+	case d.Rule != nil && d.Rule.Title != "":
+		return d.Rule.Title
+	}
+	return d.Reason
+}
+
+func warned(d policy.Decision, f *policy.Facts) []byte {
+	hint := ""
+	if d.Rule != nil {
+		hint = d.Rule.Hint
+	}
+	return notice("WARNING", fmt.Sprintf("%s: rule %s warns: %s", subject(f), ruleID(d), reason(d, f)), hint)
+}
+
+// who names those whose approval is needed: "1 of dba (bob, carol)".
+func who(r approval.Request, eligible []string) string {
+	var needs []string
+	for _, n := range r.Quorum {
+		needs = append(needs, fmt.Sprintf("%d of %s", n.Count, n.Group))
+	}
+	s := strings.Join(needs, " and ")
+	if len(eligible) > 0 {
+		s += " (" + strings.Join(eligible, ", ") + ")"
+	}
+	return s
+}
+
+func heldNotice(r approval.Request, subject, who, where string, wait time.Duration) []byte {
+	return notice("NOTICE", fmt.Sprintf(
+		"%s held by rule %s as request %d: waiting up to %s for %s; decide with: %s",
+		subject, r.Rule, r.ID, shortDuration(wait), who, where), "")
+}
+
+func stillHeldNotice(r approval.Request, who, where string, since time.Duration) []byte {
+	return notice("NOTICE", fmt.Sprintf(
+		"still held as request %d by rule %s for %s: waiting for %s; decide with: %s",
+		r.ID, r.Rule, shortDuration(since), who, where), "")
+}
+
+func ticketOpened(r approval.Request, subject, who, where string, window time.Duration) *refusal {
+	return &refusal{
+		code:    codeRefused,
+		message: fmt.Sprintf("%s needs approval: rule %s opened request %d for %s", subject, r.Rule, r.ID, who),
+		detail:  "Nothing was run.",
+		hint: fmt.Sprintf("Ask for the approval of request %d (%s), then send exactly the same statement again within %s of it.",
+			r.ID, where, shortDuration(window)),
+		rule: r.Rule, request: r.ID,
+	}
+}
+
+func waitedTooLong(r approval.Request, where string, window time.Duration) *refusal {
+	return &refusal{
+		code:    codeCancelled,
+		message: fmt.Sprintf("nobody decided on request %d (rule %s) in time; it is now a ticket", r.ID, r.Rule),
+		detail:  "Nothing was run.",
+		hint: fmt.Sprintf("Once request %d is approved (%s), send exactly the same statement again within %s.",
+			r.ID, where, shortDuration(window)),
+		rule: r.Rule, request: r.ID,
+	}
+}
+
+func drained(r approval.Request, where string, window time.Duration) *refusal {
+	f := waitedTooLong(r, where, window)
+	f.message = fmt.Sprintf("pgsluice is being stopped; request %d (rule %s) is now a ticket", r.ID, r.Rule)
+	return f
+}
+
+func denied(r approval.Request) *refusal {
+	f := &refusal{
+		code:    codeRefused,
+		message: fmt.Sprintf("request %d (rule %s) was denied", r.ID, r.Rule),
+		detail:  "Nothing was run.",
+		hint:    "Talk to who denied it before you try another way.",
+		rule:    r.Rule, request: r.ID,
+	}
+	for _, d := range r.Decisions {
+		if !d.Approve {
+			f.message = fmt.Sprintf("request %d (rule %s) was denied by %s", r.ID, r.Rule, d.Person)
+			f.detail = fmt.Sprintf("%s said: %s", d.Person, sentence(d.Reason))
+		}
+	}
+	return f
+}
+
+func ended(r approval.Request) *refusal {
+	return &refusal{
+		code:    codeCancelled,
+		message: fmt.Sprintf("request %d (rule %s) is %s", r.ID, r.Rule, r.State),
+		detail:  "Nothing was run.",
+		hint:    "Send the statement again to open a new request.",
+		rule:    r.Rule, request: r.ID,
+	}
+}
+
+// cancelledByUser is PostgreSQL's own sentence, so that clients take it for the
+// cancel that it is.
+func cancelledByUser(r approval.Request) *refusal {
+	return &refusal{
+		code: codeCancelled, message: "canceling statement due to user request",
+		detail: fmt.Sprintf("Request %d was withdrawn; nothing was run.", r.ID),
+		rule:   r.Rule, request: r.ID,
+	}
+}
+
+func nobodyMayApprove(d policy.Decision, f *policy.Facts, login string, why error) *refusal {
+	return &refusal{
+		code:    codeRefused,
+		message: fmt.Sprintf("%s held by rule %s, but nobody can approve it: %v", subject(f), ruleID(d), why),
+		detail:  "Nothing was run. A second person approves, so it must be known who the first one is.",
+		hint:    fmt.Sprintf("Add the login %q to one of the people in pgsluice's configuration, and enough others to the groups of the rule.", login),
+		rule:    ruleID(d),
+	}
+}
+
+func notOnRecord(d policy.Decision, f *policy.Facts) *refusal {
+	return &refusal{
+		code:    codeNoRecord,
+		message: fmt.Sprintf("%s not run: pgsluice cannot write its ledger or audit log (rule %s)", subject(f), ruleID(d)),
+		detail:  "Statements that need no approval still run.",
+		hint:    "Tell whoever operates pgsluice; its log says what failed.",
+		rule:    ruleID(d),
+	}
+}
+
+func restoreRefused(first *refusal) *refusal {
+	f := *first
+	f.message = "the rest of this restore is refused too: " + first.message
+	f.hint = "Start the restore again once its request is approved; psql stops at the first error with -v ON_ERROR_STOP=1."
+	return &f
+}
+
+func tooMuchWhileHeld(r approval.Request, where string, window time.Duration) *refusal {
+	f := waitedTooLong(r, where, window)
+	f.message = fmt.Sprintf("the client sent too much while request %d (rule %s) was waiting; it is now a ticket", r.ID, r.Rule)
+	return f
+}
+
+// channelBindingHint is added to a failed login where both legs have TLS with
+// different certificates (reference: RFC 5802 section 6, tls-server-end-point
+// binds to the certificate the client saw).
+const channelBindingHint = "Both the client and pgsluice's server connection use TLS, so SCRAM channel binding sees two certificates. " +
+	"Connect with channel_binding=disable, or give pgsluice the server's own certificate and key."
+
+func tlsRequired() *refusal {
+	return &refusal{code: "28000", message: "pgsluice accepts only TLS connections here", hint: "Connect with sslmode=require."}
+}
+
+func replicationRefused() *refusal {
+	return &refusal{code: codeUnsupported, message: "pgsluice does not relay replication connections",
+		hint: "Connect standbys and logical subscribers to the server itself."}
+}
+
+func noServer(address string) *refusal {
+	return &refusal{code: codeNoServer, message: "pgsluice cannot connect to its server at " + address,
+		hint: "Check that the server runs and that server.address in pgsluice's configuration is right."}
+}
+
+func tooManySessions(n int) *refusal {
+	return &refusal{code: codeTooMany, message: fmt.Sprintf("pgsluice already serves %d sessions", n)}
+}
+
+func stopping() *refusal {
+	return &refusal{code: codeShutdown, message: "pgsluice is being stopped", hint: "Connect again in a moment."}
+}
+
+func noConsole() *refusal {
+	return &refusal{code: "3D000", message: `database "pgsluice" is not served here`}
+}
+
+func violated(err error) *refusal { return &refusal{code: codeProtocol, message: err.Error()} }
+
+// shortDuration leaves out the zero parts: "10m", not "10m0s".
+func shortDuration(d time.Duration) string {
+	s := d.Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,383 @@
+package proxy
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"go.uber.org/zap"
+
+	"github.com/pgsluice/pgsluice/policy/approval"
+)
+
+const (
+	serverBuffer = 16 << 10
+	// bulkBuffer is what the buffer grows to while the server sends more than
+	// fits: COPY out and large results go through in fewer reads.
+	bulkBuffer = 128 << 10
+	// maxWhole bounds the messages of the server that are looked at as a whole
+	// (errors, notices, notifications, parameters).
+	maxWhole = 16 << 20
+)
+
+// serverReader is the state of the server goroutine.
+type serverReader struct {
+	buf  []byte
+	w    int   // end of what has been read into buf
+	rest int64 // bytes still to come of a message that is passed on unseen
+
+	altered bool   // something must not go to the client as it came
+	out     []byte // what goes instead, when altered
+	from    int    // start of the bytes of buf that go as they came
+
+	sasl       bool // the server has asked for SASL
+	negotiated bool // NegotiateProtocolVersion has been dealt with
+	finished   []finished
+	poke       bool // the session is to be drained and has become idle
+}
+
+// finished is a grant whose statement the server has answered.
+type finished struct {
+	grant   *approval.Grant
+	state   approval.State
+	outcome string
+}
+
+// fromServer relays the server to the client until one of them ends. Rows go
+// through as runs of whole messages without being decoded.
+func (s *session) fromServer() error {
+	r := serverReader{buf: make([]byte, serverBuffer)}
+	for {
+		n, err := s.server.Read(r.buf[r.w:])
+		if n > 0 {
+			full := r.w+n == len(r.buf)
+			r.w += n
+			if err := s.relay(&r); err != nil {
+				return err
+			}
+			r.resize(full)
+		}
+		if err != nil {
+			return fmt.Errorf("read from server: %w", err)
+		}
+	}
+}
+
+// resize lets the buffer follow the traffic: an idle session keeps a small one.
+func (r *serverReader) resize(full bool) {
+	switch {
+	case full && len(r.buf) < bulkBuffer:
+	case !full && len(r.buf) > serverBuffer && r.w <= serverBuffer/2 && r.rest == 0:
+		r.buf = append(make([]byte, 0, serverBuffer), r.buf[:r.w]...)[:serverBuffer]
+		return
+	default:
+		return
+	}
+	r.grow(2 * len(r.buf))
+}
+
+func (r *serverReader) grow(size int) {
+	bigger := make([]byte, size)
+	copy(bigger, r.buf[:r.w])
+	r.buf = bigger
+}
+
+// relay sends on what has been read.
+func (s *session) relay(r *serverReader) error {
+	r.altered, r.from, r.out, r.poke = false, 0, r.out[:0], false
+	pos := 0
+	if r.rest > 0 {
+		pos = int(min(r.rest, int64(r.w)))
+		r.rest -= int64(pos)
+	}
+	s.mu.Lock()
+	pos, err := s.scanServer(r, pos)
+	var settled chan struct{}
+	if s.settled != nil && s.q.len() <= s.settledAt {
+		settled, s.settled = s.settled, nil
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
+	}
+	send := r.buf[r.from:pos]
+	if r.altered {
+		r.out = append(r.out, send...)
+		send = r.out
+	}
+	if len(send) > 0 {
+		s.clientWrite.Lock()
+		_, err := s.client.Write(send)
+		s.clientWrite.Unlock()
+		if err != nil {
+			return fmt.Errorf("write to client: %w", err)
+		}
+	}
+	if settled != nil {
+		close(settled) // only now: what the client is told next must come after this
+	}
+	r.w = copy(r.buf, r.buf[pos:r.w])
+	for _, f := range r.finished {
+		if err := f.grant.Finish(context.Background(), f.state, f.outcome); err != nil {
+			s.p.c.Log.Error("outcome not recorded", zap.Int64("request", f.grant.Request().ID), zap.Error(err))
+		}
+	}
+	r.finished = nil
+	if r.poke {
+		s.wakeClientReader()
+	}
+	return nil
+}
+
+// scanServer walks the whole messages from pos on and returns where they end.
+// The caller holds mu.
+func (s *session) scanServer(r *serverReader, pos int) (int, error) {
+	for r.w-pos >= headerLen {
+		typ, body := r.buf[pos], bodyLen(r.buf[pos:])
+		if body < 0 {
+			return pos, fmt.Errorf("message %q announces a negative length", typ)
+		}
+		total := headerLen + body
+		if streamed(typ) {
+			if typ != 'D' && typ != 'd' {
+				if _, _, err := s.q.answered(typ); err != nil {
+					return pos, err
+				}
+			}
+			if have := int64(r.w - pos); have < total {
+				r.rest = total - have
+				return r.w, nil
+			}
+			pos += int(total)
+			continue
+		}
+		if int64(r.w-pos) < total {
+			if total > maxWhole {
+				return pos, fmt.Errorf("message %q of %d bytes is too long to look at", typ, total)
+			}
+			if int(total) > len(r.buf) {
+				r.grow(int(total))
+			}
+			return pos, nil
+		}
+		next := pos + int(total)
+		if err := s.serverSays(r, typ, pos, next); err != nil {
+			return pos, err
+		}
+		pos = next
+	}
+	return pos, nil
+}
+
+// streamed reports whether a message goes through without being looked at as a
+// whole: rows, COPY data and descriptions, which can be long.
+func streamed(typ byte) bool {
+	switch typ {
+	case 'D', 'd', 'T', 't', 'V', 'c':
+		return true
+	}
+	return false
+}
+
+// replace puts with, which may be empty, in the place of r.buf[at:next] for the
+// client.
+func (r *serverReader) replace(at, next int, with []byte) {
+	r.altered = true
+	r.out = append(append(r.out, r.buf[r.from:at]...), with...)
+	r.from = next
+}
+
+// serverSays deals with one whole message, r.buf[at:next]. The caller holds mu.
+func (s *session) serverSays(r *serverReader, typ byte, at, next int) error {
+	frame := r.buf[at:next]
+	if s.tx == 0 && !r.negotiated && typ != 'E' {
+		r.negotiated = true
+		if s.start.negotiated() {
+			if typ == 'v' {
+				merged, err := mergeNegotiated(frame, s.start.stripped)
+				if err != nil {
+					return fmt.Errorf("NegotiateProtocolVersion: %w", err)
+				}
+				r.replace(at, next, merged)
+				return nil
+			}
+			r.replace(at, at, negotiateFrame(newestProtocol, s.start.stripped))
+		}
+	}
+	switch typ {
+	case 'N', 'A', 'v':
+		return nil
+	case 'S':
+		return s.noteParameter(frame)
+	case 'R':
+		return s.authentication(r, frame)
+	case 'K':
+		if len(frame) < headerLen+8 {
+			return errShort
+		}
+		s.pid = binary.BigEndian.Uint32(frame[headerLen:])
+		s.key = append([]byte(nil), frame[headerLen+4:]...)
+		s.p.registerKey(s)
+		return nil
+	case 'E':
+		return s.serverFailed(r, frame, at, next)
+	case 'G', 'H', 'W':
+		return s.copyStarted(typ)
+	}
+	o, done, err := s.q.answered(typ)
+	if err != nil {
+		return err
+	}
+	if o.owedMore != nil && o.notice != nil {
+		r.replace(at, at, o.notice)
+		o.notice = nil
+	}
+	if typ == 'C' && len(s.running) > 0 {
+		if tag, _, err := cstring(frame[headerLen:]); err == nil {
+			s.tag = string(tag)
+		}
+	}
+	if done {
+		return s.completed(r, o, frame, at, next)
+	}
+	return nil
+}
+
+// authentication follows the log-in only to know when it is over; what is said
+// in it is between client and server.
+func (s *session) authentication(r *serverReader, frame []byte) error {
+	if len(frame) < headerLen+4 {
+		return errShort
+	}
+	switch binary.BigEndian.Uint32(frame[headerLen:]) {
+	case 0:
+		select {
+		case <-s.ready:
+			return fmt.Errorf("server authenticated the client twice")
+		default:
+			close(s.ready)
+		}
+	case 10:
+		r.sasl = true
+	}
+	return nil
+}
+
+func (s *session) copyStarted(typ byte) error {
+	if _, _, err := s.q.answered(typ); err != nil && typ != 'W' {
+		return err
+	}
+	switch typ {
+	case 'G':
+		s.q.copyInStarted()
+	case 'W':
+		return fmt.Errorf("server began CopyBoth outside replication")
+	}
+	return nil
+}
+
+// completed does what the end of an answer means.
+func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int) error {
+	switch o.sent {
+	case 'P':
+		s.known.define(o.name, o.defines)
+	case 'C':
+		if o.owedMore != nil {
+			delete(s.known, o.name)
+		}
+	case 'E':
+		if o.owedMore != nil && o.effects != nil {
+			s.known.apply(o.effects, false)
+		}
+	}
+	if !o.segmentEnd() {
+		return nil
+	}
+	if len(frame) != headerLen+1 {
+		return fmt.Errorf("ReadyForQuery of %d bytes", len(frame))
+	}
+	status := frame[headerLen]
+	if o.for_ == swallow {
+		if status != s.tx {
+			return fmt.Errorf("transaction status changed from %c to %c by itself", s.tx, status)
+		}
+		r.replace(at, next, nil)
+	} else {
+		if o.owedMore != nil && o.effects != nil {
+			s.known.apply(o.effects, s.failure != "")
+		}
+		s.finishRunning(r)
+		s.failure, s.tag = "", ""
+	}
+	s.tx = status
+	if o.sent == startUp {
+		// Logged in: the deadline for that is over.
+		if err := s.client.SetDeadline(time.Time{}); err != nil {
+			return fmt.Errorf("clear deadline: %w", err)
+		}
+	}
+	if s.q.empty() {
+		s.settings.stale = false
+		r.poke = s.drained && s.idleLocked()
+	}
+	return nil
+}
+
+// finishRunning notes the outcome of what ran on a grant in the segment that
+// has just ended.
+func (s *session) finishRunning(r *serverReader) {
+	for _, g := range s.running {
+		f := finished{grant: g, state: approval.Done, outcome: s.tag}
+		if s.failure != "" {
+			f.state, f.outcome = approval.Failed, "SQLSTATE "+s.failure
+		}
+		r.finished = append(r.finished, f)
+	}
+	s.running = nil
+}
+
+// serverFailed deals with an ErrorResponse: the answer to a poison is rewritten,
+// any other goes through; either way PostgreSQL's error rule applies.
+func (s *session) serverFailed(r *serverReader, frame []byte, at, next int) error {
+	var e pgproto3.ErrorResponse
+	if err := e.Decode(frame[headerLen:]); err != nil {
+		return fmt.Errorf("ErrorResponse: %w", err)
+	}
+	severity := e.SeverityUnlocalized
+	if severity == "" {
+		severity = e.Severity
+	}
+	if severity == "FATAL" || severity == "PANIC" {
+		if s.tx == 0 && r.sasl && s.clientTLS && s.serverTLS && e.Code == "28000" && e.Hint == "" {
+			e.Hint = channelBindingHint
+			hinted, err := e.Encode(nil)
+			if err != nil {
+				return fmt.Errorf("ErrorResponse: %w", err)
+			}
+			r.replace(at, next, hinted)
+		}
+		return nil // the server closes; its end of file ends the session
+	}
+	first := s.q.first()
+	if first == nil {
+		return fmt.Errorf("server sent an error (%s), nothing was owed", e.Code)
+	}
+	s.failure = e.Code
+	switch first.for_ {
+	case author:
+		if raisedBy(first.sent, e.Code) {
+			s.failure = first.refusal.code
+			r.replace(at, next, first.refusal.frame("ERROR"))
+		}
+	case forward:
+		if first.owedMore != nil && first.effects != nil && first.sent == 'E' {
+			s.known.apply(first.effects, true)
+		}
+	default:
+		return fmt.Errorf("server answered the proxy's own message with an error (%s)", e.Code)
+	}
+	s.q.failed()
+	return nil
+}
