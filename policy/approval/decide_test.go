@@ -193,7 +193,15 @@ func TestApprovalDoesNotCountOnceTheApproverMayBeTheRequester(t *testing.T) {
 		t.Errorf("on record is %+v", e)
 	}
 
-	// The same while it is pending, and the other way round.
+	// The same while it is pending: the login becomes bob's too, or was his.
+	o.SetPeople(aliceOnly)
+	other := ask
+	other.Statement = "DROP TABLE orders"
+	hers := o.open(other).Request().ID
+	o.SetPeople(staff)
+	if _, err := o.Approve(t.Context(), hers, "bob", "psql", "fine"); err == nil {
+		t.Error("bob approved what his login asked for")
+	}
 	if _, err := o.Approve(t.Context(), again.Request().ID, "bob", "psql", "fine"); err == nil {
 		t.Error("bob approved what he may have asked for")
 	}

@@ -144,3 +144,14 @@ func TestMissingIsAsLittleAsItCanBe(t *testing.T) {
 		}
 	})
 }
+
+func TestQuorumOfNobodyIsNeverMet(t *testing.T) {
+	for _, quorum := range [][]Need{nil, {}, {{}}, {{Group: "dba"}}} {
+		if staff.enough(quorum, nil) {
+			t.Errorf("nobody at all meets %v", quorum)
+		}
+	}
+	if staff.enough(nil, []string{"bob"}) {
+		t.Error("bob meets a quorum that asks for nobody")
+	}
+}

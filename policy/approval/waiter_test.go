@@ -124,6 +124,21 @@ func TestRequestsEndByThemselves(t *testing.T) {
 	}
 }
 
+func TestStatementSentAgainAfterTheTimeIsANewRequestAlsoBeforeTheNextExpire(t *testing.T) {
+	for _, approved := range []bool{false, true} {
+		o := newOffice(t)
+		o.open(aliceDeletes())
+		if approved {
+			o.approve(1, "bob")
+		}
+		o.clock.pass(25 * time.Hour)
+		if w := o.open(aliceDeletes()); w.Request().ID != 2 || isSettled(w) {
+			t.Errorf("request %d was joined after its time", w.Request().ID)
+		}
+		o.want(1, approval.Expired)
+	}
+}
+
 func TestLastWaiterToLeaveCancels(t *testing.T) {
 	for _, approved := range []bool{false, true} {
 		o := newOffice(t)
