@@ -45,7 +45,13 @@ type Record struct {
 	// Hash is the SHA-256 of the line as it would be without this field: of
 	// everything before `,"hash":` and a closing brace.
 	Hash string `json:"hash,omitempty"`
+
+	line []byte
 }
+
+// Line is the record as it stands in the log, which is what its hash is over,
+// without the newline.
+func (r Record) Line() []byte { return r.line }
 
 // The length of `,"hash":"<64 digits>"}`, which ends each line.
 const hashStart, hashLength = `,"hash":"`, len(`,"hash":""}`) + 2*sha256.Size
@@ -88,7 +94,7 @@ func (c *chain) line(e approval.Event) ([]byte, error) {
 // check reads a line (without its newline) as the record that comes next and
 // moves on, or says what is wrong with it.
 func (c *chain) check(line []byte) (Record, string) {
-	var r Record
+	r := Record{line: line}
 	if len(line) <= hashLength || !bytes.HasPrefix(line[len(line)-hashLength:], []byte(hashStart)) || !bytes.HasSuffix(line, []byte(`"}`)) {
 		return r, "this is not a record"
 	}
