@@ -68,13 +68,28 @@ func (r *Replay) set(s *Setting) {
 		r.Lexing.StandardConformingStrings = s.Known && !off(s.Value)
 	case "client_encoding":
 		if s.Known && s.Value != "" {
-			r.Lexing.Encoding = strings.ToUpper(s.Value)
+			r.Lexing.Encoding = encodingName(s.Value)
 		}
 	case "application_name":
 		if s.Known {
 			r.Session.Application = s.Value
 		}
 	}
+}
+
+// encodingName is the encoding as the server reports it: it reads names without
+// regard to case and punctuation ("utf-8").
+func encodingName(value string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, strings.ToUpper(value))
+	if name == "UNICODE" {
+		return "UTF8"
+	}
+	return name
 }
 
 // after says whether a transaction block is open after the statement.
