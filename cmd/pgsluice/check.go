@@ -89,7 +89,7 @@ func readPolicy(c *config) (*inForce, error) {
 // have a password to log in with.
 func unreleasable(p *policy.Policy, people *approval.People, passwords map[string]proxy.Password) policy.Findings {
 	var findings policy.Findings
-	for _, rule := range p.Rules() {
+	for _, rule := range append(p.Rules(), defaultRules(p)...) {
 		if len(rule.Approve) == 0 {
 			continue
 		}
@@ -116,4 +116,18 @@ func unreleasable(p *policy.Policy, people *approval.People, passwords map[strin
 		}
 	}
 	return findings
+}
+
+// defaultRules are the policy's answers to what it cannot judge, which may hold
+// too and are not among its rules: they decide about a statement that nobody has
+// seen and about text that is no SQL.
+func defaultRules(p *policy.Policy) []*policy.Rule {
+	cannot := append(policy.NewReader().Read("DELETE (", policy.Lexing{}), policy.UnknownStatement(""))
+	var rules []*policy.Rule
+	for _, f := range cannot {
+		if d := p.Decide(&policy.Session{}, f); d.Rule != nil && !slices.Contains(p.Rules(), d.Rule) {
+			rules = append(rules, d.Rule)
+		}
+	}
+	return rules
 }

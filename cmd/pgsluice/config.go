@@ -223,6 +223,9 @@ func loadConfig(flags *pflag.FlagSet) (*config, error) {
 	}
 	findings = append(findings, c.checkTogether()...)
 	if len(findings) > 0 {
+		slices.SortStableFunc(findings, func(a, b policy.Finding) int {
+			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
 		return nil, findings
 	}
 	return c, nil

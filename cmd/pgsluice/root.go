@@ -18,9 +18,9 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(
-		newServe(), newCheck(), newVersion(), newPassword(),
+		newServe(), newDemo(), newCheck(), newVersion(), newPassword(),
 		newRequests(), newShow(), newApprove(), newDeny(), newCancel(),
-		explainCommand(), lintCommand(), testCommand(),
+		explainCommand(), lintCommand(), testCommand(), auditCommand(), newDemo(),
 	)
 	for _, c := range root.Commands() {
 		markUsage(c)
