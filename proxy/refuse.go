@@ -105,7 +105,7 @@ func notice(severity, message, hint string) []byte {
 func subject(f *policy.Facts) string {
 	action := policy.Action{Class: f.Class}
 	for _, a := range f.Actions {
-		if !a.Class.In("read") && !a.Class.In("transaction") {
+		if !a.Class.In("read") && !a.Class.In("transaction") && !a.Class.In("session") {
 			action = a
 			break
 		}
@@ -270,8 +270,8 @@ func cancelledByUser(r approval.Request) *refusal {
 func nobodyMayApprove(d policy.Decision, f *policy.Facts, login string, why error) *refusal {
 	return &refusal{
 		code:    codeRefused,
-		message: fmt.Sprintf("%s held by rule %s, but nobody can approve it: %v", subject(f), ruleID(d), why),
-		detail:  "Nothing was run. A second person approves, so it must be known who the first one is.",
+		message: fmt.Sprintf("%s needs approval (rule %s), but nobody can give it", subject(f), ruleID(d)),
+		detail:  "Nothing was run: " + sentence(strings.TrimPrefix(why.Error(), approval.ErrNobody.Error()+": ")),
 		hint:    fmt.Sprintf("Add the login %q to one of the people in pgsluice's configuration, and enough others to the groups of the rule.", login),
 		rule:    ruleID(d),
 	}

@@ -113,7 +113,7 @@ func scriptMessage(line string) ([]byte, error) {
 		}
 		m = r
 	case "Bytes":
-		return []byte(arg(1)), nil
+		return []byte(arg(1)), nil // as they are
 	default:
 		return nil, fmt.Errorf("no message is called %q", w[0])
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -212,7 +213,7 @@ func (s *session) serverSays(r *serverReader, typ byte, at, next int) error {
 	case 'S':
 		return s.noteParameter(frame)
 	case 'R':
-		return s.authentication(r, frame)
+		return s.authentication(r, frame, at, next)
 	case 'K':
 		if len(frame) < headerLen+8 {
 			return errShort
@@ -247,22 +248,51 @@ func (s *session) serverSays(r *serverReader, typ byte, at, next int) error {
 
 // authentication follows the log-in only to know when it is over; what is said
 // in it is between client and server.
-func (s *session) authentication(r *serverReader, frame []byte) error {
+func (s *session) authentication(r *serverReader, frame []byte, at, next int) error {
 	if len(frame) < headerLen+4 {
 		return errShort
 	}
 	switch binary.BigEndian.Uint32(frame[headerLen:]) {
-	case 0:
+	case authenticationOk:
 		select {
 		case <-s.ready:
 			return fmt.Errorf("server authenticated the client twice")
 		default:
 			close(s.ready)
 		}
-	case 10:
+	case authenticationSASL:
 		r.sasl = true
+		if !s.clientTLS && s.serverTLS {
+			// The server sees TLS and offers channel binding; a client without TLS
+			// takes that offer for an attack.
+			r.replace(at, next, withoutChannelBinding(frame))
+		}
 	}
 	return nil
+}
+
+const (
+	authenticationOk   = 0
+	authenticationSASL = 10
+)
+
+// withoutChannelBinding is an AuthenticationSASL without the mechanisms that
+// bind to a TLS channel.
+func withoutChannelBinding(frame []byte) []byte {
+	return appendFrame(nil, 'R', func(b []byte) []byte {
+		b = append(b, frame[headerLen:headerLen+4]...)
+		for rest := frame[headerLen+4:]; len(rest) > 1; {
+			mechanism, after, err := cstring(rest)
+			if err != nil {
+				break
+			}
+			if !bytes.HasSuffix(mechanism, []byte("-PLUS")) {
+				b = appendCString(b, string(mechanism))
+			}
+			rest = after
+		}
+		return append(b, 0)
+	})
 }
 
 func (s *session) copyStarted(typ byte) error {
