@@ -22,11 +22,12 @@ const module = "github.com/pgsluice/pgsluice"
 // it may know. A package that is not here does not belong anywhere yet. The
 // form is that of Go's own go/build/deps_test.go.
 var mayImport = map[string][]string{
-	"policy":                 {},
-	"policy/approval":        {},
-	"policy/approval/ledger": {"policy/approval"},
-	"policy/audit":           {"policy/approval"},
-	"proxy":                  {"policy", "policy/approval"},
+	"policy":                   {},
+	"policy/internal/builtins": {},
+	"policy/approval":          {},
+	"policy/approval/ledger":   {"policy/approval"},
+	"policy/audit":             {"policy/approval"},
+	"proxy":                    {"policy", "policy/approval"},
 
 	"internal/pgcluster": {},
 	"internal/bench":     {"internal/pgcluster"},

@@ -71,6 +71,13 @@ func startPgsluice(ctx context.Context, c *pgcluster.Cluster, path string) (targ
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return target{}, fmt.Errorf("make a folder for pgsluice: %w", err)
 	}
+	// The built-in policy is refused unless somebody could approve what it holds.
+	password := exec.CommandContext(ctx, path, "password")
+	password.Stdin = strings.NewReader("not used here\n")
+	verifier, err := password.Output()
+	if err != nil {
+		return target{}, fmt.Errorf("pgsluice password: %w", err)
+	}
 	config := filepath.Join(dir, "pgsluice.yaml")
 	if err := os.WriteFile(config, fmt.Appendf(nil, `listen: 127.0.0.1:%d
 server: {address: %q, tls: {mode: disable}}
@@ -78,8 +85,8 @@ ledger: sqlite:%s/ledger.db
 audit: {dir: %s/audit}
 people:
   - {name: alice, groups: [developers], logins: [alice]}
-  - {name: bob, groups: [dba], logins: [bob]}
-`, port, c.Addr(), dir, dir), 0o600); err != nil {
+  - {name: bob, groups: [dba], logins: [bob], password: %q}
+`, port, c.Addr(), dir, dir, strings.TrimSpace(string(verifier))), 0o600); err != nil {
 		return target{}, fmt.Errorf("write pgsluice.yaml: %w", err)
 	}
 	cmd := exec.Command(path, "serve", "--config", config)

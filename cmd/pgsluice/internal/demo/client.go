@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,9 +25,9 @@ import (
 // shows nothing.
 const patience = 60 * time.Second
 
-// echoed is how many lines of a program's output are shown; a restore says the
-// same thing hundreds of times.
-const echoed = 4
+// echoed is how many lines of a program's output are shown at most; a restore
+// says the same thing hundreds of times.
+const echoed = 12
 
 // What pgsluice says to a client is all that the play knows of what happened.
 var (
@@ -38,8 +41,10 @@ var (
 type client struct {
 	*stage
 	login       string
-	application string // empty: the program's own
-	quiet       bool   // no command lines and no output are shown
+	application string   // empty: the program's own
+	echo        int      // how many lines are shown; 0: echoed
+	only        []string // of the lines, those that begin with one of these
+	quiet       bool     // nothing is shown
 }
 
 // said is what a program was told.
@@ -71,6 +76,7 @@ func (c client) run(ctx context.Context, stdin io.Reader, onHold func(hold) erro
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the demo; ctx ends the program
 	cmd.WaitDelay = time.Second
+	cmd.Dir = c.dir
 	cmd.Stdin = stdin
 	// One pipe for both, so that lines come in the order in which they were written.
 	out, in, err := os.Pipe()
@@ -109,14 +115,16 @@ func (c client) run(ctx context.Context, stdin io.Reader, onHold func(hold) erro
 func (s *said) listen(out io.Reader, c client, onHold func(hold) error) error {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 64<<20) // psql repeats a whole statement in its errors
-	shown := 0
+	shown, most := 0, cmp.Or(c.echo, echoed)
 	for lines.Scan() {
 		line := lines.Text()
 		if len(s.lines) < 1000 {
 			s.lines = append(s.lines, line)
 		}
-		if shown++; shown <= echoed || heldLine.MatchString(line) {
-			c.show("%s", line)
+		if c.wants(line) {
+			if shown++; shown <= most || heldLine.MatchString(line) {
+				c.show("%s", line)
+			}
 		}
 		if m := blockLine.FindStringSubmatch(line); m != nil {
 			s.blocked++
@@ -143,13 +151,17 @@ func (s *said) listen(out io.Reader, c client, onHold func(hold) error) error {
 			}
 		}
 	}
-	if shown > echoed {
-		c.show("... and %d lines more", shown-echoed)
+	if shown > most {
+		c.show("... and %d lines more", shown-most)
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("read a program's output: %w", err)
 	}
 	return nil
+}
+
+func (c client) wants(line string) bool {
+	return c.only == nil || slices.ContainsFunc(c.only, func(start string) bool { return strings.HasPrefix(line, start) })
 }
 
 // show prints a line of the play, cut to fit 80 columns.
@@ -183,14 +195,14 @@ func wrap(line string, width int, indent string) []string {
 func commandLine(args []string, stdin io.Reader) string {
 	var shown []string
 	for _, a := range args {
-		if strings.ContainsAny(a, " ;'*") {
+		if strings.ContainsAny(a, " ;'*|") {
 			a = `"` + a + `"`
 		}
 		shown = append(shown, a)
 	}
 	line := strings.Join(shown, " ")
 	if f, ok := stdin.(*os.File); ok {
-		line += " < " + f.Name()
+		line += " < " + filepath.Base(f.Name())
 	}
 	return line
 }

@@ -66,6 +66,7 @@ type stage struct {
 	Config
 	cluster *pgcluster.Cluster
 	proxy   *Proxy
+	dir     string // where programs are run; empty: here
 }
 
 // Run shows what to type, and waits until ctx ends.

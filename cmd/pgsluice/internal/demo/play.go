@@ -29,7 +29,6 @@ var ErrLost = errors.New("the demo did not end as it must; see the table")
 type play struct {
 	*stage
 	db    *pgconn.PgConn // to the server itself, to count rows
-	dir   string         // scripts and dumps
 	table results
 }
 
@@ -48,7 +47,8 @@ func Play(ctx context.Context, c Config) error {
 			return err
 		}
 		defer db.Close(context.WithoutCancel(ctx))
-		p := &play{stage: s, db: db, dir: dir}
+		s.dir = dir // scripts and dumps
+		p := &play{stage: s, db: db}
 		for _, incident := range []func(context.Context) error{p.migration, p.cleanup, p.restore, p.editor} {
 			if err := incident(ctx); err != nil {
 				return err
@@ -74,7 +74,8 @@ func (p *play) psql(ctx context.Context, c client, onHold func(hold) error, args
 // decide has a person look at a request and then decide on it, in psql on the
 // database pgsluice.
 func (p *play) decide(ctx context.Context, c client, id int64, word, reason string) error {
-	s, err := c.run(ctx, nil, nil, "psql", "-X", "-d", "pgsluice",
+	c.only = []string{"login=", "rule=", "title=", "statement=", "ERROR", fmt.Sprintf("%d=", id)}
+	s, err := c.run(ctx, nil, nil, "psql", "-X", "-At", "-F=", "-d", "pgsluice",
 		"-c", fmt.Sprintf("SHOW REQUEST %d", id), "-c", fmt.Sprintf("%s %d '%s'", word, id, reason))
 	if err != nil {
 		return err
@@ -85,13 +86,12 @@ func (p *play) decide(ctx context.Context, c client, id int64, word, reason stri
 	return nil
 }
 
-// script writes a file that psql reads, and gives back its path.
-func (p *play) script(name string, content []byte) (string, error) {
-	path := filepath.Join(p.dir, name)
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		return "", fmt.Errorf("write the play's files: %w", err)
+// script writes a file that psql reads.
+func (p *play) script(name string, content []byte) error {
+	if err := os.WriteFile(filepath.Join(p.dir, name), content, 0o600); err != nil {
+		return fmt.Errorf("write the play's files: %w", err)
 	}
-	return path, nil
+	return nil
 }
 
 // watched runs an incident and enters what it did to the rows. Only the tables
@@ -111,7 +111,7 @@ func (p *play) watched(ctx context.Context, title string, approved []string, run
 	}
 	for _, name := range changed(before, after) {
 		if !slices.Contains(approved, name) {
-			p.table.fault("%s: table %s had %s rows and has %s, and nobody approved that the content changed",
+			p.table.fault("%s: %s: %s rows before and %s after, and nobody approved that they change",
 				title, name, before[name].rows, after[name].rows)
 		}
 	}
@@ -122,8 +122,7 @@ func (p *play) watched(ctx context.Context, title string, approved []string, run
 // of its statements is meant, and approved.
 func (p *play) migration(ctx context.Context) error {
 	return p.watched(ctx, "1. The migration script that review let through", []string{"inventory_import"}, func() error {
-		path, err := p.script("migration.sql", migrationSQL)
-		if err != nil {
+		if err := p.script("migration.sql", migrationSQL); err != nil {
 			return err
 		}
 		start, err := rowCount(ctx, p.db)
@@ -143,8 +142,8 @@ func (p *play) migration(ctx context.Context) error {
 			if middle, err = rowCount(ctx, p.db); err != nil {
 				return err
 			}
-			return p.decide(ctx, p.bob(), h.id, "DENY", "where is the WHERE?")
-		}, "-f", path)
+			return p.decide(ctx, p.bob(), h.id, "DENY", "the WHERE is missing")
+		}, "-f", "migration.sql")
 		if err != nil {
 			return err
 		}
@@ -181,12 +180,11 @@ func (p *play) notHerself(ctx context.Context, id int64) error {
 // small deletes, each in a session of its own.
 func (p *play) cleanup(ctx context.Context) error {
 	return p.watched(ctx, "2. The clean-up script", nil, func() error {
-		path, err := p.script("cleanup.sql", cleanupSQL)
-		if err != nil {
+		if err := p.script("cleanup.sql", cleanupSQL); err != nil {
 			return err
 		}
-		err = p.attempt(ctx, "cleanup", "DELETE, WHERE all true", func() (string, hold, error) {
-			return p.deniedOnce(p.psql(ctx, p.alice(), p.denier(ctx, p.carol(), "that is true for every user"), "-f", path))
+		err := p.attempt(ctx, "cleanup", "DELETE, WHERE all true", func() (string, hold, error) {
+			return p.deniedOnce(p.psql(ctx, p.alice(), p.denier(ctx, p.carol(), "that is true for every user"), "-f", "cleanup.sql"))
 		})
 		if err != nil {
 			return err
@@ -217,10 +215,12 @@ func (p *play) cleanup(ctx context.Context) error {
 // restore: a dump from before the newest rows goes back onto production, once
 // through psql and once through pg_restore.
 func (p *play) restore(ctx context.Context) error {
-	plain, custom := filepath.Join(p.dir, "dump.sql"), filepath.Join(p.dir, "dump.custom")
+	const plain, custom = "dump.sql", "dump.custom"
+	alice := p.alice()
+	alice.echo = 4
 	fmt.Fprintf(p.Out, "\n   (the dump that is restored below is taken, through pgsluice: reads pass)\n\n")
 	for _, args := range [][]string{{"--clean", "--if-exists", "-f", plain}, {"-Fc", "-Z1", "-f", custom}} {
-		s, err := p.alice().run(ctx, nil, nil, "pg_dump", append(args, database)...)
+		s, err := alice.run(ctx, nil, nil, "pg_dump", append(args, database)...)
 		if err != nil {
 			return err
 		}
@@ -233,19 +233,19 @@ func (p *play) restore(ctx context.Context) error {
 	}
 	return p.watched(ctx, "3. The old dump restored onto production", nil, func() error {
 		err := p.attempt(ctx, "restore", "psql < dump.sql", func() (string, hold, error) {
-			dump, err := os.Open(plain)
+			dump, err := os.Open(filepath.Join(p.dir, plain))
 			if err != nil {
 				return "", hold{}, fmt.Errorf("open the dump: %w", err)
 			}
 			defer dump.Close()
-			return p.deniedOnce(p.alice().run(ctx, dump, p.denier(ctx, p.bob(), "wrong database, old dump"), "psql", "-X", "-q", "-d", database))
+			return p.deniedOnce(alice.run(ctx, dump, p.denier(ctx, p.bob(), "wrong database, old dump"), "psql", "-X", "-q", "-d", database))
 		})
 		if err != nil {
 			return err
 		}
 		return p.attempt(ctx, "restore", "pg_restore --clean", func() (string, hold, error) {
 			// --verbose, because without it pg_restore hides the server's notices.
-			return p.deniedOnce(p.alice().run(ctx, nil, p.denier(ctx, p.bob(), "wrong database, old dump"),
+			return p.deniedOnce(alice.run(ctx, nil, p.denier(ctx, p.bob(), "wrong database, old dump"),
 				"pg_restore", "--verbose", "--clean", "--if-exists", "-d", database, custom))
 		})
 	})
@@ -265,12 +265,11 @@ func (p *play) editor(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		path, err := p.script("editor.sql", editorSQL)
-		if err != nil {
+		if err := p.script("editor.sql", editorSQL); err != nil {
 			return err
 		}
 		return p.attempt(ctx, "editor", "UPDATE after BEGIN", func() (string, hold, error) {
-			return p.deniedOnce(p.psql(ctx, dbeaver, p.denier(ctx, p.carol(), "every order?"), "-f", path))
+			return p.deniedOnce(p.psql(ctx, dbeaver, p.denier(ctx, p.carol(), "that is every order"), "-f", "editor.sql"))
 		})
 	})
 }

@@ -52,8 +52,8 @@ func (r *results) print(out io.Writer) {
 	fmt.Fprintln(out, "\nBEFORE and AFTER: rows in all tables. All of it was stopped at the statement")
 	fmt.Fprintln(out, "gate, before it reached the server. REQ: the request that people decided on.")
 	if len(r.wrong) == 0 {
-		fmt.Fprintln(out, "\nNo row was lost that nobody approved: every other table has the same rows,")
-		fmt.Fprintln(out, "with the same values, as before.")
+		fmt.Fprintln(out, "\nNo row was lost that nobody approved: every other table is the one it was,")
+		fmt.Fprintln(out, "with the same rows, the same values and the same keys.")
 		return
 	}
 	fmt.Fprintln(out, "\nThis is wrong:")
