@@ -110,7 +110,7 @@ var groups = map[string]string{
 		import_foreign_schema server_function`,
 
 	// Takes a strong lock on a table or locks rows.
-	"lock": `lock_table select_for_update vacuum_full cluster reindex
+	"lock": `lock_table lock_table_shared select_for_update vacuum_full cluster reindex
 		refresh_materialized_view`,
 
 	"transaction": `begin commit rollback savepoint release_savepoint

@@ -68,6 +68,11 @@ func classOf(n *pg.Node) Class {
 	case *pg.Node_ExplainStmt:
 		return "explain"
 	case *pg.Node_LockStmt:
+		// Up to SHARE UPDATE EXCLUSIVE (4 in lockdefs.h) neither readers nor writers
+		// wait; pg_dump takes ACCESS SHARE on every table.
+		if s.LockStmt.Mode <= 4 {
+			return "lock_table_shared"
+		}
 		return "lock_table"
 
 	case *pg.Node_VacuumStmt:

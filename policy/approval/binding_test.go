@@ -12,13 +12,9 @@ import (
 
 // bound is what of an ask and its persons a binding must tell apart.
 func bound(a Ask, persons []string) string {
-	session := ""
-	if a.Scope == WholeSession {
-		session = a.Session
-	}
 	persons = slices.Sorted(slices.Values(persons))
-	return fmt.Sprintf("%q %q %q %q %q %q %q %q %q %v %q %q %q", a.PolicyHash, a.Rule, a.Server, a.Database, a.Login, a.Role,
-		a.Statement, a.ParameterHash, a.Settings, a.InTransaction, a.Scope, session, persons)
+	return fmt.Sprintf("%q %q %q %q %q %q %q %q %q %v %q %q", a.PolicyHash, a.Rule, a.Server, a.Database, a.Login, a.Role,
+		a.Statement, a.ParameterHash, a.Settings, a.InTransaction, a.Scope, persons)
 }
 
 // Parts are drawn from few short texts, so that two asks are often equal and
@@ -30,7 +26,7 @@ func drawAsk(t *rapid.T, name string) (Ask, []string) {
 		Database: part.Draw(t, name+" database"), Login: part.Draw(t, name+" login"), Role: part.Draw(t, name+" role"),
 		Statement: part.Draw(t, name+" statement"), ParameterHash: []byte(part.Draw(t, name+" parameters")), Settings: part.Draw(t, name+" settings"),
 		InTransaction: rapid.Bool().Draw(t, name+" in transaction"),
-		Scope:         rapid.SampledFrom([]Scope{OneStatement, WholeSession}).Draw(t, name+" scope"), Session: part.Draw(t, name+" session"),
+		Scope:         rapid.SampledFrom([]Scope{OneStatement, WholeSession}).Draw(t, name+" scope"),
 	}, rapid.SliceOfN(part, 0, 3).Draw(t, name+" persons")
 }
 
@@ -41,7 +37,7 @@ func TestTwoDifferentAsksNeverHaveTheSameBytes(t *testing.T) {
 		if rapid.Bool().Draw(t, "differ in one part only") {
 			b, bPersons = a, slices.Clone(aPersons)
 			field := reflect.ValueOf(&b).Elem().FieldByName(rapid.SampledFrom([]string{
-				"PolicyHash", "Rule", "Server", "Database", "Login", "Role", "Statement", "Settings", "Session"}).Draw(t, "part"))
+				"PolicyHash", "Rule", "Server", "Database", "Login", "Role", "Statement", "Settings"}).Draw(t, "part"))
 			field.SetString(rapid.String().Draw(t, "its text"))
 		}
 		same := bytes.Equal(canonical(a, aPersons), canonical(b, bPersons))

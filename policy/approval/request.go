@@ -69,7 +69,7 @@ type Ask struct {
 	Role        string // effective role, where known
 	Application string
 	Address     string // client's address
-	Session     string // the proxy's id of the session; binds only WholeSession
+	Session     string // the proxy's id of the session
 
 	Statement     string   // exactly as received
 	Parameters    []string // bind values rendered for people, NULL as "NULL"

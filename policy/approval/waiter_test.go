@@ -83,14 +83,20 @@ func TestTicketIsUsedByTheSameStatementSentAgain(t *testing.T) {
 	}
 }
 
-func TestGrantOfASessionIsForThatSession(t *testing.T) {
+func TestTicketOfARestoreIsTakenByTheSessionThatStartsItAgain(t *testing.T) {
 	o := newOffice(t)
 	ask := aliceDeletes()
 	ask.Scope = approval.WholeSession
-	o.open(ask)
+	first := o.open(ask)
+	if err := first.Ticket(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.approve(1, "bob")
 	ask.Session = "s2"
+	o.use(o.open(ask))
+	ask.Session = "s3"
 	if w := o.open(ask); w.Request().ID != 2 {
-		t.Error("another session joined a request that is bound to one")
+		t.Error("a third session got in on the same grant")
 	}
 }
 
