@@ -149,7 +149,7 @@ func (b *bounds) word(t, before token) {
 			b.pop()
 		}
 	default:
-		if before.kind != tokenOperator && before.text != "," && before.text != "(" && before.text != ";" {
+		if before.kind != tokenEnd && before.kind != tokenOperator && before.text != "," && before.text != "(" && before.text != ";" {
 			b.count(1)
 		}
 	}

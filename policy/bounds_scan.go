@@ -5,7 +5,7 @@ import "strings"
 // A scanner cuts text into the tokens that bounds and the token scan of
 // unparsable text need. It follows PostgreSQL's scan.l in what matters here:
 // where strings, quoted identifiers and comments begin and end. Backslashes are
-// special in E” only (standard_conforming_strings is on wherever text is
+// special in E strings only (standard_conforming_strings is on wherever text is
 // judged at all).
 type scanner struct {
 	text string

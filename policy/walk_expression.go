@@ -27,7 +27,13 @@ func (w *walker) visit(n *pg.Node, carrier string) {
 		w.list(e.ResTarget.Indirection, carrier)
 		w.visit(e.ResTarget.Val, carrier)
 	case *pg.Node_AExpr:
-		w.operator(e.AExpr.Name, carrier)
+		switch e.AExpr.Kind {
+		case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN,
+			pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+			// The name is BETWEEN; the server makes <= and >= of it.
+		default:
+			w.operator(e.AExpr.Name, carrier)
+		}
 		w.visit(e.AExpr.Lexpr, carrier)
 		w.visit(e.AExpr.Rexpr, carrier)
 	case *pg.Node_BoolExpr:

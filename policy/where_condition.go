@@ -423,5 +423,7 @@ func ordinary(n *big.Rat) bool { return n != nil && n.Sign() >= 0 }
 func (p *prover) compareNumber(key string, n *big.Rat, order ordering) *formula {
 	i := p.variable("number "+key, variable{numbers: []*big.Rat{}})
 	p.variables[i].numbers = append(p.variables[i].numbers, n)
-	return &formula{kind: formulaNumber, variable: i, number: n, order: order}
+	f := &formula{kind: formulaNumber, variable: i, number: n, order: order}
+	p.numbers = append(p.numbers, f)
+	return f
 }

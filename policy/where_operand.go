@@ -199,7 +199,7 @@ func (p *prover) calculation(e *pg.A_Expr) (operand, bool) {
 	return p.result(key, null), true
 }
 
-// withoutEffect gives the operand that x + 0, x * 1, x / 1 and x || ” (empty) are equal
+// withoutEffect gives the operand that x + 0, x * 1, x / 1 and x with an empty string appended are equal
 // to, or key if it is none of those. jsonb - 0 is not x.
 func withoutEffect(name string, l, r operand, key string) string {
 	number := func(o operand, n int64) bool { return o.number != nil && o.number.Cmp(big.NewRat(n, 1)) == 0 }
@@ -218,7 +218,7 @@ var totalFunctions = func() map[string]bool {
 	m := make(map[string]bool)
 	for _, name := range strings.Fields(`lower upper initcap length char_length character_length octet_length
 		abs md5 now transaction_timestamp statement_timestamp btrim ltrim rtrim reverse
-		date_trunc round floor ceil ceiling left right`) {
+		date_trunc round floor ceil ceiling left right like_escape similar_to_escape`) {
 		m[name] = true
 	}
 	return m

@@ -54,6 +54,7 @@ type prover struct {
 
 	variables []variable
 	byName    map[string]int
+	numbers   []*formula // all of formulaNumber
 }
 
 // A variable takes the values 0 to size-1. One that stands for a column or a
@@ -71,7 +72,7 @@ func newProver(target string) *prover { return &prover{target: target} }
 
 // prove judges one condition.
 func (p *prover) prove(n *pg.Node) proof {
-	p.variables, p.byName = p.variables[:0], make(map[string]int)
+	p.variables, p.byName, p.numbers = p.variables[:0], make(map[string]int), nil
 	f := p.condition(n)
 	for i := range p.variables {
 		if v := &p.variables[i]; v.numbers != nil {
@@ -79,6 +80,9 @@ func (p *prover) prove(n *pg.Node) proof {
 			v.numbers = slices.CompactFunc(v.numbers, func(a, b *big.Rat) bool { return a.Cmp(b) == 0 })
 			v.size = 2*len(v.numbers) + 1
 		}
+	}
+	for _, g := range p.numbers {
+		g.place, _ = slices.BinarySearchFunc(p.variables[g.variable].numbers, g.number, (*big.Rat).Cmp)
 	}
 	always, never := p.enumerate(f, false)
 	switch {
@@ -170,6 +174,7 @@ type formula struct {
 	variable int     // formulaVariable, formulaNumber
 	values   []logical
 	number   *big.Rat // formulaNumber: the constant
+	place    int      // formulaNumber: its place among the variable's numbers
 	order    ordering // formulaNumber: what the comparison makes of <, = and >
 }
 
@@ -240,12 +245,10 @@ func (f *formula) value(a *assignment) logical {
 	case formulaVariable:
 		return f.values[a.values[f.variable]]
 	case formulaNumber:
-		numbers := a.variables[f.variable].numbers
-		i, _ := slices.BinarySearchFunc(numbers, f.number, (*big.Rat).Cmp)
 		switch at := a.values[f.variable]; {
-		case at < 2*i+1:
+		case at < 2*f.place+1:
 			return f.order[0]
-		case at == 2*i+1:
+		case at == 2*f.place+1:
 			return f.order[1]
 		default:
 			return f.order[2]
