@@ -162,11 +162,12 @@ func (c Class) words() string {
 func (a *Action) describe() string {
 	var b strings.Builder
 	b.WriteString(a.Class.words())
-	switch {
-	case len(a.Tables) > 0 && a.Class.In("drop") && !strings.HasPrefix(string(a.Class), "alter_"):
-		b.WriteString(" " + tableNames(a.Tables))
-	case len(a.Tables) > 0:
-		b.WriteString(" on " + tableNames(a.Tables))
+	switch names := tableNames(a.Tables); {
+	case names == "":
+	case strings.HasPrefix(string(a.Class), "drop_"), strings.HasPrefix(string(a.Class), "create_"):
+		b.WriteString(" " + names)
+	default:
+		b.WriteString(" on " + names)
 	}
 	if len(a.Functions) > 0 {
 		b.WriteString(" of " + strings.Join(a.Functions[:min(len(a.Functions), 4)], ", "))

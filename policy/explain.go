@@ -12,6 +12,7 @@ type RuleResult struct {
 	Action  int    // the place of the action in Facts.Actions; of those that matched the first
 	Matched bool   // all conditions are met, as far as can be told
 	Doubt   bool   // matched, but not every condition is met for certain
+	Other   bool   // not matched: the rule is about other statements
 	Reason  string // the conditions met, or the first that is not
 	Ended   bool   // an earlier final rule had ended the search
 }
@@ -35,24 +36,29 @@ func (p *Policy) Explain(s *Session, f *Facts) []RuleResult {
 	matchedAny := make([]bool, len(actions))
 	var all []RuleResult
 	for _, r := range p.rules {
-		result := RuleResult{Rule: r, Ended: true}
+		result := RuleResult{Rule: r, Ended: true, Other: true}
 		for i := range actions {
 			if ended[i] {
 				continue
 			}
 			result.Ended = false
 			matched, doubt, why := r.explain(s, f, &actions[i])
+			// Of the actions that it did not match, the words are about one that the
+			// rule is about.
+			better := result.Reason == "" || result.Other && r.about(f, &actions[i])
+			result.Other = result.Other && !r.about(f, &actions[i])
 			if matched {
 				matchedAny[i] = true
 				ended[i] = r.Final
 				if !result.Matched {
 					result.Action, result.Matched, result.Doubt, result.Reason = i, true, doubt, why
 				}
-			} else if !result.Matched && result.Reason == "" {
-				result.Reason = why
+			} else if !result.Matched && better {
+				result.Action, result.Reason = i, why
 			}
 		}
 		if result.Ended {
+			result.Other = false
 			result.Reason = "not looked at: a final rule has ended the search"
 		}
 		all = append(all, result)
@@ -105,4 +111,17 @@ func (r *Rule) explain(s *Session, f *Facts, a *Action) (matched, doubt bool, wh
 		words += "; " + c.found(s, f, a)
 	}
 	return true, doubt, words
+}
+
+// about says whether the rule is about this kind of statement at all.
+func (r *Rule) about(f *Facts, a *Action) bool {
+	if r.statement != nil && !r.statement.classes[a.Class] {
+		return false
+	}
+	for _, c := range r.matches {
+		if _, is := c.(*settingCondition); is && len(f.Settings) == 0 && !unread(a) {
+			return false
+		}
+	}
+	return true
 }

@@ -244,3 +244,27 @@ func TestTheHashFollowsTheMeaningAndNotTheLayout(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParse(f *testing.F) {
+	files, _ := filepath.Glob("../testdata/policy/bad/*.yaml")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add(standardText)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := Parse("f", text, map[string][]string{"dba": {"bob"}})
+		var found Findings
+		switch {
+		case err == nil && p == nil, err != nil && p != nil:
+			t.Fatal("neither a policy nor an error, or both")
+		case err != nil && (!errors.As(err, &found) || len(found) == 0):
+			t.Fatalf("no findings: %v", err)
+		case err == nil:
+			p.Decide(&Session{}, &Facts{})
+		}
+	})
+}

@@ -112,7 +112,13 @@ func (c *tableCondition) found(_ *Session, _ *Facts, a *Action) string {
 	case len(a.Tables) == 0:
 		return "it acts on no table by name"
 	}
-	return "it acts on " + tableNames(a.Tables)
+	words := "it acts on " + tableNames(a.Tables)
+	for _, t := range a.Tables {
+		if t.Schema == "" {
+			return words + ", in a schema that the text does not give"
+		}
+	}
+	return words
 }
 
 func (c *tableCondition) String() string { return "table: " + list(c.globs.text) }
@@ -128,11 +134,13 @@ func (t Table) String() string {
 // tableNames names at most four tables.
 func tableNames(tables []Table) string {
 	var names []string
-	for i, t := range tables {
-		if i == 4 {
-			return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), len(tables)-i)
+	for _, t := range tables {
+		if t.Name != "" { // objects without a name, such as a large object
+			names = append(names, t.String())
 		}
-		names = append(names, t.String())
+	}
+	if n := len(names); n > 4 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:4], ", "), n-4)
 	}
 	return strings.Join(names, ", ")
 }

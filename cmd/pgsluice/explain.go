@@ -87,12 +87,10 @@ func explainText(t *tui, p *policy.Policy, outcomes []policy.Outcome) error {
 		quiet := 0
 		for _, r := range p.Explain(&o.Session, o.Facts) {
 			switch {
-			case r.Matched && r.Doubt:
-				t.item(t.verdict(r.Rule.Action), r.Rule.ID+" matches in doubt: "+r.Reason)
 			case r.Matched:
 				t.item(t.verdict(r.Rule.Action), r.Rule.ID+" matches: "+r.Reason)
-			case strings.Contains(r.Reason, " is not in statement: "):
-				quiet++ // most rules are about something else
+			case r.Other:
+				quiet++ // most of them
 			default:
 				t.item(t.faint("-"), r.Rule.ID+": "+r.Reason)
 			}

@@ -31,7 +31,7 @@ The exit code is 1 if any statement would be held or blocked.`,
 			if err != nil {
 				return err
 			}
-			l := &linter{from: &from, policy: p, now: time.Now()}
+			l := &linter{from: &from, policy: p, now: time.Now(), sessions: make(map[string]bool)}
 			for _, file := range args {
 				text, err := readScript(file, cmd.InOrStdin())
 				if err != nil {
@@ -92,6 +92,7 @@ type linter struct {
 	now    time.Time
 
 	findings   []lintFinding
+	sessions   map[string]bool // file and rule of what has been told once for its whole session
 	statements int
 	stopped    int // statements that would be held or blocked
 }
@@ -130,6 +131,14 @@ func (l *linter) judge(file string, at policy.Part, o policy.Outcome) {
 	}
 	if !d.Verdict.Runs() {
 		l.stopped++
+	}
+	if d.Rule.Scope == policy.ScopeSession {
+		// One approval is for the whole session, and one finding too.
+		key := file + "\x00" + d.ID()
+		if l.sessions[key] {
+			return
+		}
+		l.sessions[key] = true
 	}
 	l.findings = append(l.findings, lintFinding{
 		File: file, Line: at.Line, Column: at.Column,

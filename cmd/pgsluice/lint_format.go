@@ -36,7 +36,12 @@ func (f *lintFinding) message() string {
 }
 
 func (l *linter) text(w io.Writer) error {
+	hinted := make(map[string]bool) // by rule: the hint once is enough for a reader
 	for _, f := range l.findings {
+		if hinted[f.Rule] {
+			f.Hint = ""
+		}
+		hinted[f.Rule] = true
 		rule := ""
 		if f.Rule != "" {
 			rule = " " + f.Rule
