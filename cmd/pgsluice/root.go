@@ -20,7 +20,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newServe(), newDemo(), newCheck(), newVersion(), newPassword(),
 		newRequests(), newShow(), newApprove(), newDeny(), newCancel(),
-		explainCommand(), lintCommand(), testCommand(), auditCommand(), newDemo(),
+		explainCommand(), lintCommand(), testCommand(), auditCommand(),
 	)
 	for _, c := range root.Commands() {
 		markUsage(c)
