@@ -59,6 +59,7 @@ SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE nam
 BEGIN
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 SELECT oid, rolname FROM pg_catalog.pg_roles ORDER BY 1
+LOCK TABLE public.t IN ACCESS SHARE MODE
 COPY public.t (id, n) TO stdout;`
 )
 
