@@ -182,6 +182,7 @@ const (
 type attempts struct {
 	mu    sync.Mutex
 	kept  map[attempt]*tally
+	order []attempt        // of kept, as they came
 	clock func() time.Time // nil: time.Now
 }
 
@@ -202,12 +203,16 @@ func (a *attempts) begin(address, name string) bool {
 	}
 	now, key := a.now(), attemptOf(address, name)
 	t := a.kept[key]
-	if t == nil || now.Sub(t.since) >= attemptsWindow {
-		if t == nil && len(a.kept) >= attemptsKept {
-			a.forgetOldest()
+	switch {
+	case t == nil:
+		if len(a.order) == attemptsKept {
+			delete(a.kept, a.order[0])
+			a.order = a.order[1:]
 		}
 		t = &tally{since: now}
-		a.kept[key] = t
+		a.kept[key], a.order = t, append(a.order, key)
+	case now.Sub(t.since) >= attemptsWindow:
+		*t = tally{since: now}
 	}
 	if t.count >= attemptsPerWindow {
 		return false
@@ -229,18 +234,9 @@ func (a *attempts) unanswered(address, name string) {
 func (a *attempts) succeeded(address, name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.kept, attemptOf(address, name))
-}
-
-func (a *attempts) forgetOldest() {
-	var oldest attempt
-	var since time.Time
-	for key, t := range a.kept {
-		if since.IsZero() || t.since.Before(since) {
-			oldest, since = key, t.since
-		}
+	if t := a.kept[attemptOf(address, name)]; t != nil {
+		t.count = 0
 	}
-	delete(a.kept, oldest)
 }
 
 func (a *attempts) now() time.Time {

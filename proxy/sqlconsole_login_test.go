@@ -139,8 +139,8 @@ func TestConsolePasswordCannotBeGuessedQuickly(t *testing.T) {
 	for i := range 3 * attemptsKept {
 		a.begin(fmt.Sprintf("[2001:db8:%x::1]:5", i%60000), fmt.Sprint(i))
 	}
-	if len(a.kept) > attemptsKept {
-		t.Errorf("%d counts are kept, more than %d", len(a.kept), attemptsKept)
+	if len(a.kept) != attemptsKept || len(a.order) != attemptsKept {
+		t.Errorf("%d counts are kept, and the order of %d, not %d", len(a.kept), len(a.order), attemptsKept)
 	}
 }
 

@@ -91,6 +91,7 @@ func TestConsoleSpeaksTheProtocol(t *testing.T) {
 		}
 		return all
 	}
+	h := newConsoleHouse(t)
 	for _, c := range []struct {
 		what string
 		send messages
@@ -133,7 +134,6 @@ func TestConsoleSpeaksTheProtocol(t *testing.T) {
 		{"a password out of place", messages{&pgproto3.PasswordMessage{Password: "x"}}, "FATAL 08P01, end"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			h := newConsoleHouse(t)
 			f, _ := h.raw(t, "bob")
 			if strings.HasPrefix(c.what, "a portal is gone") || strings.HasPrefix(c.what, "a statement is not") ||
 				c.what == "a name twice" || c.what == "closed" {
@@ -147,6 +147,7 @@ func TestConsoleSpeaksTheProtocol(t *testing.T) {
 }
 
 func TestConsoleEndsOnWhatIsNoProtocol(t *testing.T) {
+	h := newConsoleHouse(t)
 	for what, bytes := range map[string]string{
 		"an unknown message": "!\x00\x00\x00\x04",
 		"a huge length":      "Q\x7f\xff\xff\xff",
@@ -154,7 +155,7 @@ func TestConsoleEndsOnWhatIsNoProtocol(t *testing.T) {
 		"a broken Bind":      "B\x00\x00\x00\x05x",
 	} {
 		t.Run(what, func(t *testing.T) {
-			f, conn := newConsoleHouse(t).raw(t, "bob")
+			f, conn := h.raw(t, "bob")
 			if _, err := conn.Write([]byte(bytes)); err != nil {
 				t.Fatal(err)
 			}

@@ -29,6 +29,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
+	"github.com/pgsluice/pgsluice/internal/pgcluster"
 	"github.com/pgsluice/pgsluice/policy"
 	"github.com/pgsluice/pgsluice/proxy"
 )
@@ -180,57 +181,87 @@ func TestReloadWithAMistakeChangesNothing(t *testing.T) {
 	}
 }
 
-// As an operator runs it: a process, with signals.
-func TestServeObeysSignals(t *testing.T) {
-	c := aConfig(t)
+// process is pgsluice serve as an operator runs it.
+type process struct {
+	*exec.Cmd
+	lines *bufio.Scanner
+	log   []string
+	ended bool
+}
+
+func serveProcess(t *testing.T, c *config) *process {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "pgsluice.yaml")
-	text := fmt.Sprintf("listen: 127.0.0.1:0\npolicy: %s\nledger: %s\naudit: {dir: %s}\nlog: {format: json}\npeople:\n", c.Policy, c.Ledger, c.AuditDir)
+	text := fmt.Sprintf("listen: 127.0.0.1:0\nserver: {address: %q}\npolicy: %s\nledger: %s\naudit: {dir: %s}\nlog: {format: json}\npeople:\n",
+		c.Server.Address, c.Policy, c.Ledger, c.AuditDir)
 	for _, p := range c.People {
 		text += fmt.Sprintf("  - {name: %s, groups: [dba], password: %q}\n", p.Name, p.Password)
 	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("pgsluice", "serve", "--config", file)
-	stderr, err := cmd.StderrPipe()
+	p := &process{Cmd: exec.Command("pgsluice", "serve", "--config", file)}
+	stderr, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	p.lines = bufio.NewScanner(stderr)
+	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := false
-	defer func() {
-		if !ended {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
+	t.Cleanup(func() {
+		if !p.ended {
+			_ = p.Process.Kill()
+			_ = p.Wait()
 		}
-	}()
-	lines := bufio.NewScanner(stderr)
-	said := func(msg string) (address string) {
-		t.Helper()
-		var all []string
-		for lines.Scan() {
-			var line struct{ Msg, Address, Error string }
-			if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-				t.Fatalf("the log is not JSON: %s", lines.Text())
-			}
-			if line.Msg == msg {
-				return line.Address
-			}
-			all = append(all, lines.Text())
+	})
+	return p
+}
+
+// said waits until the log has the message, and returns its address.
+func (p *process) said(t *testing.T, msg string) string {
+	t.Helper()
+	for p.lines.Scan() {
+		p.log = append(p.log, p.lines.Text())
+		var line struct{ Msg, Address string }
+		if err := json.Unmarshal(p.lines.Bytes(), &line); err != nil {
+			t.Fatalf("the log is not JSON: %s", p.lines.Text())
 		}
-		t.Fatalf("it never said %q, but\n%s", msg, strings.Join(all, "\n"))
-		return ""
+		if line.Msg == msg {
+			return line.Address
+		}
 	}
-	address := said("listening")
-	conn := console(t, address, "bob")
+	t.Fatalf("it never said %q, but\n%s", msg, strings.Join(p.log, "\n"))
+	return ""
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endsWell waits for the end, which has to be exit code 0.
+func (p *process) endsWell(t *testing.T) {
+	t.Helper()
+	p.said(t, "stopped")
+	for p.lines.Scan() {
+	}
+	p.ended = true
+	if err := p.Wait(); err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
+
+func TestServeObeysSignals(t *testing.T) {
+	c := aConfig(t)
+	p := serveProcess(t, c)
+	conn := console(t, p.said(t, "listening"), "bob")
 
 	writePolicy(t, c, "second")
-	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	said("reloaded")
+	p.signal(t, syscall.SIGHUP)
+	p.said(t, "reloaded")
 	results, err := conn.Exec(t.Context(), "SHOW POLICY").ReadAll()
 	if err != nil || string(results[0].Rows[0][0]) != "second" {
 		t.Errorf("after SIGHUP: %v, %v", results, err)
@@ -238,19 +269,51 @@ func TestServeObeysSignals(t *testing.T) {
 	if err := os.WriteFile(c.Policy, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	said("reload refused; what was in force stays")
+	p.signal(t, syscall.SIGHUP)
+	p.said(t, "reload refused; what was in force stays")
 
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	p.signal(t, syscall.SIGTERM)
+	p.endsWell(t)
+}
+
+func TestSecondSignalStopsWhatIsBusy(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	c := aConfig(t)
+	c.Server.Address = cluster.Addr()
+	p := serveProcess(t, c)
+	address := p.said(t, "listening")
+	bob := console(t, address, "bob")
+
+	busy, err := pgconn.Connect(t.Context(), cluster.DSNAt(address, "postgres", cluster.Superuser))
+	if err != nil {
 		t.Fatal(err)
 	}
-	said("stopped")
-	_, _ = io.Copy(io.Discard, stderr)
-	ended = true
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("serve: %v", err)
+	defer busy.Close(context.Background())
+	slept := make(chan error, 1)
+	go func() {
+		_, err := busy.Exec(context.Background(), "SELECT pg_sleep(600)").ReadAll()
+		slept <- err
+	}()
+	for active := false; !active; {
+		r := bob.ExecParams(t.Context(), "SHOW SESSIONS", nil, nil, nil, nil).Read()
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		for _, row := range r.Rows {
+			active = active || string(row[5]) == "active"
+		}
+	}
+	p.signal(t, syscall.SIGTERM)
+	p.said(t, "draining; a second signal stops at once")
+	select {
+	case err := <-slept:
+		t.Errorf("a busy session was not left alone: %v", err)
+	default:
+	}
+	p.signal(t, syscall.SIGTERM)
+	p.endsWell(t)
+	if err := <-slept; err == nil {
+		t.Error("the busy session went on")
 	}
 }
 
