@@ -3,9 +3,10 @@ package policy
 import "testing"
 
 // BenchmarkDecide is the cost of an answer by the built-in policy once the facts
-// are known. On two shared cores of an AMD EPYC, 2026-11-21, -cpu 1: a read 32
-// ns, an INSERT 49 ns, a DELETE by key 59 ns, all without allocation; a held
-// statement 280 ns and 6 allocations for the words of the reason.
+// are known. On two cores of an AMD EPYC, 2026-11-21, -cpu 1, first with the
+// machine nearly idle, then with others at work on it: a read 32 to 59 ns, an
+// INSERT 49 to 89, a DELETE by key 59 to 124, all without allocation; a held
+// statement 280 to 660 ns and 6 allocations for the words of the reason.
 func BenchmarkDecide(b *testing.B) {
 	s, p := Session{User: "alice", Application: "psql"}, Standard()
 	for _, c := range []struct {
