@@ -165,6 +165,9 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 			return false, s.flushThen(&protocolError{fmt.Sprintf("invalid frontend message type %d", typ)})
 		}
 		if typ == 'd' {
+			if err := s.decideHeld(ctx); err != nil {
+				return false, err
+			}
 			t.rest = headerLen + body
 			continue
 		}
@@ -174,6 +177,7 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 		frame := t.in[t.r : t.r+headerLen+int(body)]
 		t.r += len(frame)
 		if typ == 'X' {
+			t.dropHeld()
 			t.out = append(t.out, frame...)
 			return true, s.flush()
 		}
@@ -307,6 +311,9 @@ func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 		t.put(frame, owed{sent: 'S', for_: forward})
 		t.endBatch()
 	case 'c', 'f':
+		if err := s.decideHeld(ctx); err != nil || t.discarding {
+			return err
+		}
 		t.put(frame, owed{sent: copyDone, for_: forward})
 	default:
 		return &protocolError{fmt.Sprintf("invalid frontend message type %d", typ)}
@@ -346,7 +353,6 @@ func (t *stage) endBatch() {
 	t.batch, t.batchSent = false, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
 	t.now = 0
-	clear(t.portals)
 }
 
 // closing is what a Close is owed, and forgets once answered.
@@ -411,6 +417,9 @@ func (s *session) send(n, entries int) error {
 	if n == 0 {
 		return nil
 	}
+	if len(t.held) > 0 && n > t.held[0].at {
+		return errors.New("a held message was about to be sent without an answer") // no path leads here
+	}
 	s.mu.Lock()
 	if err := s.waitOwed(maxOwed); err != nil {
 		s.mu.Unlock()
@@ -431,6 +440,9 @@ func (s *session) send(n, entries int) error {
 	t.owed = t.owed[:kept]
 	for i := range t.owed {
 		t.owed[i].at -= n
+	}
+	for i := range t.held {
+		t.held[i].at -= n
 	}
 	t.batchOut, t.batchOwed = max(t.batchOut-n, 0), max(t.batchOwed-entries, 0)
 	return nil
@@ -480,15 +492,20 @@ func (s *session) settle() (bool, error) {
 // flushThen lets what was staged before a breach reach the server, as it would
 // have without the proxy, and returns the breach. Held statements do not.
 func (s *session) flushThen(err error) error {
-	t := &s.toServer
-	if len(t.held) > 0 {
-		s.cut(t.held[0].at)
-		t.held = nil
-	}
+	s.toServer.dropHeld()
 	if flushed := s.flush(); flushed != nil {
 		return flushed
 	}
 	return err
+}
+
+// dropHeld takes back what is staged from the first held message on: the client
+// ends before anybody was asked.
+func (t *stage) dropHeld() {
+	if len(t.held) > 0 {
+		t.cut(t.held[0].at)
+		t.held = nil
+	}
 }
 
 // functionOID is the function that a FunctionCall names.

@@ -33,34 +33,39 @@ rules:
 	if err != nil {
 		f.Fatal(err)
 	}
-	l, err := ledger.OpenSQLite(filepath.Join(f.TempDir(), "ledger.db"))
+	dialled := make(chan *memConn, 1)
+	return testProxy(f, p, func(context.Context) (net.Conn, error) {
+		near, far := memPipe()
+		dialled <- far
+		return near, nil
+	}), dialled
+}
+
+// testProxy is a proxy with a ledger and an audit log of its own.
+func testProxy(tb testing.TB, p *policy.Policy, dial func(context.Context) (net.Conn, error)) *Proxy {
+	tb.Helper()
+	l, err := ledger.OpenSQLite(filepath.Join(tb.TempDir(), "ledger.db"))
 	if err != nil {
-		f.Fatal(err)
+		tb.Fatal(err)
 	}
-	log, err := audit.Open(filepath.Join(f.TempDir(), "audit"))
+	log, err := audit.Open(filepath.Join(tb.TempDir(), "audit"))
 	if err != nil {
-		f.Fatal(err)
+		tb.Fatal(err)
 	}
 	service, err := approval.New(approval.Config{Ledger: l, Recorder: log, Now: time.Now,
 		People: approval.NewPeople(wirePeople, wireGroups)})
 	if err != nil {
-		f.Fatal(err)
+		tb.Fatal(err)
 	}
-	f.Cleanup(func() { service.Close(); l.Close(); log.Close() })
-	dialled := make(chan *memConn, 1)
+	tb.Cleanup(func() { service.Close(); l.Close(); log.Close() })
 	proxy, err := New(Config{
 		Server: "server", Policy: func() *policy.Policy { return p }, Reader: policy.NewReader(),
-		Approvals: service, MaxWait: 0, Log: zap.NewNop(),
-		Dial: func(context.Context) (net.Conn, error) {
-			near, far := memPipe()
-			dialled <- far
-			return near, nil
-		},
+		Approvals: service, MaxWait: 0, Log: zap.NewNop(), Dial: dial,
 	})
 	if err != nil {
-		f.Fatal(err)
+		tb.Fatal(err)
 	}
-	return proxy, dialled
+	return proxy
 }
 
 // startupBytes is what a client sends first, helloBytes what a server answers.

@@ -3,12 +3,9 @@ package proxy
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -36,8 +33,9 @@ type held struct {
 	gated
 	decision policy.Decision
 	decided  *policy.Facts // the statement that the decision is about
-	inside   bool          // in a transaction block
-	at       int           // where the message begins in out
+	all      []*policy.Facts
+	inside   bool // in a transaction block
+	at       int  // where the message begins in out
 }
 
 // judgement is the strictest decision over the statements of a message.
@@ -79,17 +77,23 @@ func endsTransaction(facts []*policy.Facts) bool {
 		if f.Transaction != policy.TransactionNone {
 			return true
 		}
-		if f.Class == policy.ClassUnparsed || f.Class == policy.ClassUnknown {
+		if unreadable(f) {
 			return true
 		}
 	}
 	return false
 }
 
+// unreadable reports whether nobody knows what the statement is.
+func unreadable(f *policy.Facts) bool {
+	return f.Class == policy.ClassUnparsed || f.Class == policy.ClassUnknown
+}
+
 // lexing says how the server will read text that is sent now.
 func (s *session) lexing() policy.Lexing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.toServer.session.Application = s.settings.application
 	known := !s.settings.stale
 	for _, o := range s.toServer.owed {
 		if o.owedMore != nil && o.unsettles {
@@ -103,7 +107,12 @@ func (s *session) lexing() policy.Lexing {
 
 // read returns the facts of a text, with the statements it EXECUTEs filled in.
 func (s *session) read(text string) []*policy.Facts {
-	facts := s.p.c.Reader.Read(text, s.lexing())
+	return s.fill(s.p.c.Reader.Read(text, s.lexing()))
+}
+
+// fill adds to each EXECUTE the statements that its name may stand for now.
+func (s *session) fill(facts []*policy.Facts) []*policy.Facts {
+	shared := true
 	for i, f := range facts {
 		if f.Executes == "" {
 			continue
@@ -117,7 +126,9 @@ func (s *session) read(text string) []*policy.Facts {
 		if len(found) == 0 {
 			found = []*policy.Facts{policy.UnknownStatement(f.Executes)}
 		}
-		facts = append([]*policy.Facts(nil), facts...) // what the reader returns is shared
+		if shared { // what the reader returns is not ours to change
+			facts, shared = append([]*policy.Facts(nil), facts...), false
+		}
 		facts[i] = f.With(found)
 	}
 	return facts
@@ -176,16 +187,24 @@ func (s *session) parse(ctx context.Context, frame []byte) error {
 	s.inBatch()
 	name, rest, err := cstring(frame[headerLen:])
 	if err != nil {
-		s.toServer.out = append(s.toServer.out, frame...) // the server answers 08P01
-		s.toServer.put(nil, owed{sent: 'P', for_: forward})
+		s.toServer.put(frame, owed{sent: 'P', for_: forward}) // the server answers 08P01
 		return nil
 	}
 	query, _, err := cstring(rest)
 	if err != nil {
 		query = rest
 	}
+	// The server reads the text now, under the settings of now, whatever they are
+	// when the statement is bound.
 	st := &statement{text: string(query)}
-	st.facts = s.read(st.text)
+	lex := s.lexing()
+	st.facts = s.p.c.Reader.Read(st.text, lex)
+	if !lex.Known && slices.ContainsFunc(st.facts, unreadable) {
+		if _, err := s.settle(); err != nil {
+			return err
+		}
+		st.facts = s.p.c.Reader.Read(st.text, s.lexing())
+	}
 	if j := s.judge(st.facts, outside); j.Verdict == policy.Block && s.judge(st.facts, inside).Verdict == policy.Block {
 		r := blocked(j.Decision, j.facts)
 		if s.record(ctx, approval.KindBlocked, j.Decision, st.text) != nil {
@@ -246,24 +265,13 @@ func (s *session) wouldRun(name string, found []*statement) []*policy.Facts {
 	case 0:
 		return []*policy.Facts{policy.UnknownStatement(name)}
 	case 1:
-		return s.resolve(found[0])
+		return s.fill(found[0].facts)
 	}
 	var facts []*policy.Facts
 	for _, st := range found {
-		facts = append(facts, s.resolve(st)...)
+		facts = append(facts, s.fill(st.facts)...)
 	}
 	return facts
-}
-
-// resolve returns the facts of a prepared statement, which may itself EXECUTE
-// another.
-func (s *session) resolve(st *statement) []*policy.Facts {
-	for _, f := range st.facts {
-		if f.Executes != "" || f.Class == policy.ClassUnparsed {
-			return s.read(st.text)
-		}
-	}
-	return st.facts
 }
 
 // notable reports whether running one of the statements changes more than data:
@@ -336,7 +344,8 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, waits *h
 	if settled && !hasTransaction(t.owed) {
 		t.now = s.transaction(true)
 	}
-	j = s.judge(g.facts(), t.now)
+	facts := g.facts()
+	j = s.judge(facts, t.now)
 	if j.Verdict == policy.Hold || j.Verdict == policy.Ticket {
 		if j.Rule.Scope == policy.ScopeSession {
 			switch {
@@ -351,7 +360,7 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, waits *h
 	case policy.Block:
 		return j, nil, true, s.refuseRecorded(ctx, g, j, blocked(j.Decision, j.facts))
 	case policy.Hold, policy.Ticket:
-		return j, &held{gated: g, decision: j.Decision, decided: j.facts, inside: t.now == inside}, false, nil
+		return j, &held{gated: g, decision: j.Decision, decided: j.facts, all: facts, inside: t.now == inside}, false, nil
 	case policy.Warn:
 		if err := s.record(ctx, approval.KindWarned, j.Decision, g.text); err != nil {
 			s.refuse(g.sent, "", notOnRecord(j.Decision, j.facts))
@@ -421,8 +430,13 @@ func (s *session) stageGated(frame []byte, o owed, j judgement, facts []*policy.
 // text that comes after them.
 func unsettling(facts []*policy.Facts) bool {
 	for _, f := range facts {
-		if f.ReadOnly() {
+		if f.ReadOnly() && f.Transaction == policy.TransactionNone {
 			continue
+		}
+		switch f.Transaction {
+		case policy.TransactionNone, policy.TransactionBegin, policy.TransactionSavepoint:
+		default: // takes back what SET LOCAL or a SET before it did
+			return true
 		}
 		for _, set := range f.Settings {
 			switch set.Name {
@@ -431,7 +445,7 @@ func unsettling(facts []*policy.Facts) bool {
 			}
 		}
 		for _, a := range f.Actions {
-			if a.Class.In("opaque") || a.Class == policy.ClassUnparsed || a.Class == policy.ClassUnknown {
+			if a.Class.In("opaque") || a.Class == "discard" || a.Class == policy.ClassUnparsed || a.Class == policy.ClassUnknown {
 				return true
 			}
 		}
@@ -455,7 +469,7 @@ func (s *session) refuse(sent byte, name string, r *refusal) {
 	t := &s.toServer
 	if len(t.held) > 0 {
 		sent, name = t.held[0].sent, ""
-		s.cut(t.held[0].at)
+		t.cut(t.held[0].at)
 		t.held = nil
 	}
 	o := owed{sent: sent, for_: author, owedMore: &owedMore{refusal: r}}
@@ -480,8 +494,7 @@ func (s *session) refuse(sent byte, name string, r *refusal) {
 }
 
 // cut takes back what is staged from at on.
-func (s *session) cut(at int) {
-	t := &s.toServer
+func (t *stage) cut(at int) {
 	t.out = t.out[:at]
 	for i, o := range t.owed {
 		if o.at >= at {
@@ -491,77 +504,4 @@ func (s *session) cut(at int) {
 		}
 	}
 	t.batchOut, t.batchOwed = min(t.batchOut, at), min(t.batchOwed, len(t.owed))
-}
-
-// shownParameters renders the values of a Bind for people: text as it is,
-// binary as hexadecimal digits.
-func shownParameters(b []byte) []string {
-	formats, b, ok := int16s(b)
-	if !ok || len(b) < 2 {
-		return nil
-	}
-	n := int(binary.BigEndian.Uint16(b))
-	b = b[2:]
-	shown := make([]string, 0, min(n, 64))
-	for i := range n {
-		if len(b) < 4 {
-			return shown
-		}
-		size := int32(binary.BigEndian.Uint32(b))
-		b = b[4:]
-		if size < 0 {
-			shown = append(shown, "NULL")
-			continue
-		}
-		if int64(size) > int64(len(b)) {
-			return shown
-		}
-		value := b[:size]
-		b = b[size:]
-		shown = append(shown, shownValue(value, format(formats, i)))
-	}
-	return shown
-}
-
-const maxShownValue = 200
-
-func shownValue(v []byte, format int16) string {
-	cut := ""
-	if len(v) > maxShownValue {
-		cut = fmt.Sprintf("... (%d bytes)", len(v))
-		v = v[:maxShownValue]
-	}
-	if format == 0 && utf8.Valid(v) {
-		return "'" + strings.ReplaceAll(string(v), "'", "''") + "'" + cut
-	}
-	return `'\x` + hex.EncodeToString(v) + "'" + cut
-}
-
-// format is the format code of parameter i (manual, Bind: none means text, one
-// is for all).
-func format(codes []int16, i int) int16 {
-	switch {
-	case len(codes) == 0:
-		return 0
-	case len(codes) == 1:
-		return codes[0]
-	case i < len(codes):
-		return codes[i]
-	}
-	return 0
-}
-
-func int16s(b []byte) (list []int16, rest []byte, ok bool) {
-	if len(b) < 2 {
-		return nil, nil, false
-	}
-	n := int(binary.BigEndian.Uint16(b))
-	b = b[2:]
-	if len(b) < 2*n {
-		return nil, nil, false
-	}
-	for i := range n {
-		list = append(list, int16(binary.BigEndian.Uint16(b[2*i:])))
-	}
-	return list, b[2*n:], true
 }

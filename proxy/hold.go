@@ -56,7 +56,7 @@ func (s *session) decideHeld(ctx context.Context) error {
 	skipped := s.q.empty() && s.q.skipping
 	s.mu.Unlock()
 	if skipped { // the server discards it, and whatever else comes before Sync
-		s.cut(first.at)
+		t.cut(first.at)
 		t.held = nil
 		return nil
 	}
@@ -66,7 +66,7 @@ func (s *session) decideHeld(ctx context.Context) error {
 	}
 	switch {
 	case err != nil:
-		s.cut(first.at)
+		t.cut(first.at)
 		t.held = nil
 		return err
 	case refused != nil:
@@ -319,7 +319,7 @@ func (s *session) cancelHold() bool {
 // still lets it.
 func (s *session) release(ctx context.Context, w *approval.Waiter, first held) (*approval.Grant, *refusal, error) {
 	for _, h := range s.toServer.held {
-		if j := s.judge(h.facts(), outside|inside); j.Verdict == policy.Block {
+		if j := s.judge(h.all, outside|inside); j.Verdict == policy.Block {
 			if err := w.Withdraw(ctx, "the policy has changed and now blocks the statement"); err != nil {
 				return nil, notOnRecord(j.Decision, j.facts), nil
 			}

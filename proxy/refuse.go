@@ -290,7 +290,7 @@ func notOnRecord(d policy.Decision, f *policy.Facts) *refusal {
 func restoreRefused(first *refusal) *refusal {
 	f := *first
 	f.message = "the rest of this restore is refused too: " + first.message
-	f.hint = "Start the restore again once its request is approved; psql stops at the first error with -v ON_ERROR_STOP=1."
+	f.hint = "Start the restore again in a new session once its request is approved; with -v ON_ERROR_STOP=1 psql stops at the first error."
 	return &f
 }
 

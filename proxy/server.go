@@ -312,6 +312,9 @@ func (s *session) copyStarted(typ byte) error {
 func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int) error {
 	switch o.sent {
 	case 'P':
+		if o.owedMore == nil || o.defines == nil {
+			return fmt.Errorf("server took a Parse that has no end")
+		}
 		s.known.define(o.name, o.defines)
 	case 'C':
 		if o.owedMore != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -117,12 +118,12 @@ func (s *session) run(ctx context.Context) error {
 
 	serverDone := make(chan error, 1)
 	go func() {
-		err := s.fromServer()
+		err := s.recovered(s.fromServer)
 		close(s.gone)
 		s.client.Close() // wakes the other direction
 		serverDone <- err
 	}()
-	clientErr := s.fromClient(ctx)
+	clientErr := s.recovered(func() error { return s.fromClient(ctx) })
 	switch {
 	case clientErr == nil:
 		// Terminate or a half-close: the server gets what PostgreSQL would get,
@@ -145,6 +146,17 @@ func (s *session) run(ctx context.Context) error {
 		return serverErr
 	}
 	return nil
+}
+
+// recovered makes an error of a panic: it ends this session and no other.
+func (s *session) recovered(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.p.c.Log.Error("panic", zap.String("session", s.id), zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+			err = errors.New("internal error")
+		}
+	}()
+	return f()
 }
 
 // quiet reports whether an error only says that a connection has ended.

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,10 +42,6 @@ type Console struct {
 	Reload func(ctx context.Context, person string) error
 	// ReloadGroup is the group whose members may RELOAD; empty: nobody may.
 	ReloadGroup string
-
-	// Ending is closed when the sessions here are to end; nil: they end with the
-	// context they are served in.
-	Ending <-chan struct{}
 
 	Version string // of pgsluice, for server_version
 	Log     *zap.Logger
@@ -85,21 +79,10 @@ type consoleSession struct {
 
 // serve is the server of one session. Its caller has read the StartupMessage
 // with these parameters and answered nothing yet; secure says that nobody on the
-// way can read what is sent (TLS, or a peer on the same machine). The caller
-// closes conn.
+// way can read what is sent (TLS, or a peer on the same machine). The end of ctx
+// ends the session. The caller has negotiated the protocol's version, and closes
+// conn.
 func (c *Console) serve(ctx context.Context, conn net.Conn, parameters map[string]string, secure bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		select {
-		case <-c.Ending:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
-	defer watch.Wait()
-	defer cancel()
-
 	s := &consoleSession{
 		Console:     c,
 		ctx:         ctx,
@@ -156,8 +139,8 @@ func (s *consoleSession) startUp(parameters map[string]string, secure bool) erro
 	if err := s.conn.SetReadDeadline(time.Now().Add(consoleLoginTime)); err != nil {
 		return err
 	}
-	if err := s.negotiate(parameters); err != nil {
-		return err
+	if r := parameters["replication"]; r != "" && r != "false" && r != "off" && r != "0" {
+		return &consoleError{code: "0A000", message: "the database pgsluice cannot be replicated"}
 	}
 	if err := s.logIn(parameters["user"], secure); err != nil {
 		return err
@@ -178,24 +161,6 @@ func (s *consoleSession) startUp(parameters map[string]string, secure bool) erro
 	s.backend.Send(&pgproto3.BackendKeyData{ProcessID: s.pid, SecretKey: key})
 	s.ready()
 	return s.flush()
-}
-
-// negotiate refuses what the console cannot be, and answers protocol options it
-// does not know.
-func (s *consoleSession) negotiate(parameters map[string]string) error {
-	if r := parameters["replication"]; r != "" && r != "false" && r != "off" && r != "0" {
-		return &consoleError{code: "0A000", message: "the database pgsluice cannot be replicated"}
-	}
-	var unknown []string
-	for name := range parameters {
-		if strings.HasPrefix(name, "_pq_.") {
-			unknown = append(unknown, name)
-		}
-	}
-	if len(unknown) > 0 {
-		s.backend.Send(&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: pgproto3.ProtocolVersion30, UnrecognizedOptions: unknown})
-	}
-	return nil
 }
 
 // reported are the parameters that psql, pgjdbc and pgx look at.

@@ -231,10 +231,8 @@ func TestConsoleWithEachModeOfPgx(t *testing.T) {
 
 func TestConsoleIdleSessionsEndWithIt(t *testing.T) {
 	h := newConsoleHouse(t)
-	ending := make(chan struct{})
-	h.Ending = ending
 	f, _ := h.raw(t, "bob")
-	close(ending)
+	h.end()
 	if got := strings.Join(talk(t, f), ", "); got != "FATAL 57P01, end" {
 		t.Errorf("got %s", got)
 	}

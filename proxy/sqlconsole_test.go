@@ -33,6 +33,7 @@ type consoleHouse struct {
 	reloads []string
 	refuse  error // what RELOAD answers
 	secure  bool
+	end     func() // ends the sessions
 }
 
 const consoleTestPassword = "correct horse"
@@ -121,6 +122,7 @@ func (h *consoleHouse) listen(t *testing.T) {
 	}
 	h.address = l.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
+	h.end = cancel
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
