@@ -105,7 +105,6 @@ type running struct {
 	inForce atomic.Pointer[inForce]
 
 	abandon context.CancelFunc // closes all sessions at once
-	ending  chan struct{}      // closed when the console's sessions are to end
 	served  chan struct{}      // closed once Serve has returned
 	expired chan struct{}      // closed once the expiry has ended
 }
@@ -122,10 +121,7 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 	if c == nil || log == nil {
 		return nil, errors.New("start the proxy: configuration or logger is missing")
 	}
-	r := &running{
-		log: log, conf: c,
-		ending: make(chan struct{}), served: make(chan struct{}), expired: make(chan struct{}),
-	}
+	r := &running{log: log, conf: c, served: make(chan struct{}), expired: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -159,7 +155,6 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 		Sessions:    func() []proxy.SessionInfo { return r.proxy.Sessions() },
 		Reload:      r.reload,
 		ReloadGroup: c.Console.ReloadGroup,
-		Ending:      r.ending,
 		Version:     version(),
 		Log:         log.Named("console"),
 	}
@@ -274,7 +269,6 @@ func (r *running) Addr() net.Addr { return r.listener.Addr() }
 // ones finish. When ctx ends first, all are closed. It returns when all is closed.
 func (r *running) Stop(ctx context.Context) error {
 	r.proxy.Drain()
-	close(r.ending)
 	select {
 	case <-r.served:
 	case <-ctx.Done():
