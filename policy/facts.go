@@ -9,11 +9,14 @@ package policy
 // meets every condition of the rule.
 type Facts struct {
 	// Text is the statement as it stands in the client's message, without the
-	// semicolon. It holds literals: never log it.
+	// semicolon. It holds literals: never log it. It is empty for a message that
+	// only reads and has constants in it, because such facts are shared by all
+	// messages that differ in their constants only.
 	Text string
 
 	// Class is the class of the outermost statement ("explain", "select",
-	// "delete", ...; see Classes), ClassUnparsed or ClassUnknown.
+	// "delete", ...; see Classes), ClassUnparsed or ClassUnknown. Of an ALTER TABLE
+	// with several commands it is that of the first.
 	Class Class
 
 	// Actions lists what the statement does, outermost first, never empty once
@@ -40,12 +43,15 @@ type Facts struct {
 	Deallocates    string
 	DeallocatesAll bool
 
-	// Settings are the parameters set by SET, SET LOCAL, RESET and set_config
-	// with constant arguments, names in lower case.
+	// Settings are the parameters set by SET, SET LOCAL, RESET, set_config and
+	// UPDATE pg_settings, names in lower case. "all" stands for RESET ALL and
+	// DISCARD ALL, an empty name for a parameter that no constant names. SET
+	// TRANSACTION sets transaction_read_only and the like.
 	Settings []Setting
 
 	// Signals lists the process IDs, given as constants, that the statement
-	// cancels or terminates (pg_cancel_backend, pg_terminate_backend).
+	// cancels or terminates (pg_cancel_backend, pg_terminate_backend; classes
+	// cancel_backend and terminate_backend).
 	Signals []int32
 
 	// CopyIn is true for COPY ... FROM STDIN.
@@ -57,14 +63,16 @@ type Action struct {
 	Class Class
 
 	// Carrier says what carries the action when it is not the statement itself:
-	// "WITH", "EXPLAIN ANALYZE", "COPY", "PREPARE", "DO", ...; outermost first.
+	// "WITH", "EXPLAIN ANALYZE", "COPY", "MERGE", "EXECUTE", "CREATE RULE", ...;
+	// outermost first, with ", " between them.
 	Carrier string
 
 	// Tables are the relations acted upon (the targets, not those read); for
 	// DROP of something that is no relation, the names of the objects.
 	Tables []Table
 
-	// Where is what is known of the WHERE of UPDATE, DELETE and MERGE.
+	// Where is what is known of the WHERE of UPDATE, DELETE, MERGE and SELECT ...
+	// FOR UPDATE. MERGE has that of its worst branch.
 	Where Where
 
 	// Proof says in words why Where is what it is, for people.
@@ -74,7 +82,8 @@ type Action struct {
 	Cascade bool
 
 	// Functions are the functions called that are not known to be harmless,
-	// "schema.name" as written.
+	// "schema.name" as written; an operator that is not built in is written
+	// "operator ===".
 	Functions []string
 }
 
@@ -82,8 +91,8 @@ type Action struct {
 // Schema is empty where the text gives none.
 type Table struct{ Schema, Name string }
 
-// Setting is one parameter that a statement sets. Value is empty for RESET and
-// for a value that is no constant; Known tells the difference.
+// Setting is one parameter that a statement sets. Value is empty, and Known is
+// false, for RESET, for DEFAULT and for a value that is no constant.
 type Setting struct {
 	Name, Value string
 	Known       bool

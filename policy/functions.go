@@ -29,16 +29,14 @@ var (
 
 // laterFunctions are the non-volatile functions that PostgreSQL 16, 17 and 18
 // added (release notes, section "Functions").
-const laterFunctions = `any_value date_add date_subtract erf erfc pg_input_is_valid
-	pg_input_error_info pg_split_walfile_name system_user json_array_constructor
-	pg_stat_get_io pg_stat_get_xact_idx_scan pg_get_wal_summarizer_state
-	to_bin to_oct uuid_extract_timestamp uuid_extract_version unicode_assigned
-	unicode_version icu_unicode_version xmltext pg_basetype
-	pg_column_toast_chunk_id pg_available_wal_summaries pg_wal_summary_contents
-	pg_stat_get_checkpointer_num_timed has_largeobject_privilege pg_get_acl
-	array_sort array_reverse casefold crc32 crc32c gamma lgamma
-	pg_get_loaded_modules pg_numa_available pg_get_aios pg_get_process_kind
-	jsonb_path_exists_tz pg_get_statisticsobjdef_columns is_normalized`
+const laterFunctions = `any_value array_reverse array_sort casefold crc32 crc32c
+	date_add date_subtract erf erfc gamma has_largeobject_privilege
+	icu_unicode_version lgamma pg_available_wal_summaries pg_basetype
+	pg_column_toast_chunk_id pg_get_acl pg_get_aios pg_get_loaded_modules
+	pg_get_wal_summarizer_state pg_input_error_info pg_input_is_valid
+	pg_numa_available pg_split_walfile_name pg_stat_get_io
+	pg_wal_summary_contents system_user to_bin to_oct unicode_assigned
+	unicode_version uuid_extract_timestamp uuid_extract_version xmltext`
 
 // harmlessVolatile are the volatile functions that change no rows, no files and
 // no other session. nextval is one of them: it moves a sequence on, as every

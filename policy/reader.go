@@ -178,13 +178,12 @@ func FunctionCall(oid uint32) *Facts {
 }
 
 // UnknownStatement returns the facts of a Bind or an EXECUTE of a prepared
-// statement that nobody has seen being prepared.
-func UnknownStatement(name string) *Facts {
+// statement that nobody has seen being prepared, whatever its name.
+func UnknownStatement(string) *Facts {
 	return &Facts{
-		Class:    ClassUnknown,
-		Problem:  "the prepared statement is not known",
-		Actions:  []Action{{Class: ClassUnknown}},
-		Executes: name,
+		Class:   ClassUnknown,
+		Problem: "the prepared statement is not known",
+		Actions: []Action{{Class: ClassUnknown}},
 	}
 }
 

@@ -186,10 +186,11 @@ func (p *prover) calculation(e *pg.A_Expr) (operand, bool) {
 	switch name {
 	case "||":
 		// An array keeps its elements when a null is added to it.
-		if l.key == "null" || r.key == "null" {
-			return p.result(key, nil), true
+		if null != nil {
+			o.null = all(null, p.result(key, nil).null)
 		}
-		fallthrough
+		o.same = withoutEffect(name, l, r, key)
+		return o, true
 	case "+", "-", "*", "/", "%", "^":
 		if e.Lexpr != nil {
 			o.same = withoutEffect(name, l, r, key)
@@ -243,7 +244,7 @@ func (p *prover) function(c *pg.FuncCall) (operand, bool) {
 	if totalFunctions[name.Name] {
 		return operand{key: key, same: key, null: null}, true
 	}
-	return p.result(key, null), true
+	return p.result(key, nil), true // not every function is strict
 }
 
 func (p *prover) coalesce(c *pg.CoalesceExpr) (operand, bool) {
