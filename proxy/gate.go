@@ -34,8 +34,8 @@ type held struct {
 	decision policy.Decision
 	decided  *policy.Facts // the statement that the decision is about
 	all      []*policy.Facts
-	inside   bool // in a transaction block
-	at       int  // where the message begins in out
+	now      txState // what the transaction may be when it runs
+	at       int     // where the message begins in out
 }
 
 // judgement is the strictest decision over the statements of a message.
@@ -360,7 +360,7 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, waits *h
 	case policy.Block:
 		return j, nil, true, s.refuseRecorded(ctx, g, j, blocked(j.Decision, j.facts))
 	case policy.Hold, policy.Ticket:
-		return j, &held{gated: g, decision: j.Decision, decided: j.facts, all: facts, inside: t.now == inside}, false, nil
+		return j, &held{gated: g, decision: j.Decision, decided: j.facts, all: facts, now: t.now}, false, nil
 	case policy.Warn:
 		if err := s.record(ctx, approval.KindWarned, j.Decision, g.text); err != nil {
 			s.refuse(g.sent, "", notOnRecord(j.Decision, j.facts))

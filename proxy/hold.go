@@ -140,7 +140,7 @@ func (s *session) asking() approval.Ask {
 		PolicyHash: s.p.c.Policy().Hash(), Quorum: s.quorum(),
 		Server: s.p.c.Server, Database: t.session.Database, Login: t.session.User, Role: t.session.Role,
 		Application: t.session.Application, Address: s.client.RemoteAddr().String(), Session: s.id,
-		InTransaction: first.inside, Impact: subject(first.decided),
+		InTransaction: first.now == inside, Impact: subject(first.decided),
 	}
 	if s.ticketOnly() {
 		a.Mode = approval.Ticket
@@ -319,7 +319,7 @@ func (s *session) cancelHold() bool {
 // still lets it.
 func (s *session) release(ctx context.Context, w *approval.Waiter, first held) (*approval.Grant, *refusal, error) {
 	for _, h := range s.toServer.held {
-		if j := s.judge(h.all, outside|inside); j.Verdict == policy.Block {
+		if j := s.judge(h.all, h.now); j.Verdict == policy.Block {
 			if err := w.Withdraw(ctx, "the policy has changed and now blocks the statement"); err != nil {
 				return nil, notOnRecord(j.Decision, j.facts), nil
 			}
