@@ -3,6 +3,7 @@ package policy
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 func TestTextIsJudgedOnlyAsTheServerReadsIt(t *testing.T) {
@@ -129,6 +130,29 @@ func TestOneBadStatementMakesTheMessageUnparsed(t *testing.T) {
 	if len(all) != 1 || all[0].Class != ClassUnparsed {
 		t.Errorf("%d statements, the first is %s", len(all), all[0].Class)
 	}
+}
+
+func TestTwoLargeTextsAreReadAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewReader()
+		r.large <- struct{}{}
+		r.large <- struct{}{}
+		read := false
+		go func() {
+			r.Read("SELECT '"+strings.Repeat("a", largeText)+"'", usual)
+			read = true
+		}()
+		synctest.Wait()
+		if read {
+			t.Error("a third large text was read beside two others")
+		}
+		r.Read("SELECT 1", usual) // small ones do not wait
+		<-r.large
+		synctest.Wait()
+		if !read {
+			t.Error("a large text was not read once there was room")
+		}
+	})
 }
 
 func FuzzRead(f *testing.F) {

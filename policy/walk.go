@@ -49,8 +49,8 @@ func (w *walker) statement(n *pg.Node, carrier string) {
 	a := Action{Class: classOf(n), Carrier: carrier}
 	switch s := n.GetNode().(type) {
 	case *pg.Node_SelectStmt:
-		if s.SelectStmt.IntoClause != nil {
-			a.Tables = tables(s.SelectStmt.IntoClause.Rel)
+		if into := intoOf(s.SelectStmt); into != nil {
+			a.Tables = tables(into.Rel)
 		}
 		w.add(a)
 		w.query(s.SelectStmt, carrier)

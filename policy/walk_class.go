@@ -15,7 +15,7 @@ func classOf(n *pg.Node) Class {
 	switch s := n.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		switch {
-		case s.SelectStmt.IntoClause != nil:
+		case intoOf(s.SelectStmt) != nil:
 			return "select_into"
 		case len(s.SelectStmt.ValuesLists) > 0:
 			return "values"
@@ -142,6 +142,14 @@ func classOf(n *pg.Node) Class {
 		return c
 	}
 	return ClassUnknown
+}
+
+// intoOf gives the INTO of a SELECT; that of a UNION stands in its first SELECT.
+func intoOf(s *pg.SelectStmt) *pg.IntoClause {
+	for s.Larg != nil {
+		s = s.Larg
+	}
+	return s.IntoClause
 }
 
 // createClass classifies the statements that make something; it returns "" for

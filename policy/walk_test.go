@@ -79,6 +79,7 @@ func TestRowsAreChangedByTheseStatements(t *testing.T) {
 		{"SELECT lo_unlink(7), lo_put(8, 0, 'x'), lo_create(9)",
 			"select; large_object_drop lo_unlink(); large_object_write lo_put(); large_object_create lo_create()"},
 		{"SELECT * INTO copies FROM parts", "select_into copies"},
+		{"SELECT a INTO copies FROM parts UNION SELECT 1 UNION ALL SELECT 2", "select_into copies"},
 		{"CREATE TABLE copies AS TABLE parts", "create_table_as copies"},
 		{"DELETE FROM parts WHERE CURRENT OF c", "delete parts (present)"},
 	})
