@@ -3,6 +3,7 @@ package pgsluice_test
 
 import (
 	"bytes"
+	"errors"
 	"go/ast"
 	"go/build"
 	"go/parser"
@@ -191,7 +192,8 @@ func packages(t *testing.T) map[string]*build.Package {
 			return fs.SkipDir
 		}
 		p, err := build.ImportDir(path, 0)
-		if _, none := err.(*build.NoGoError); none || err == nil && len(p.GoFiles)+len(p.CgoFiles) == 0 {
+		var none *build.NoGoError
+		if errors.As(err, &none) || err == nil && len(p.GoFiles)+len(p.CgoFiles) == 0 {
 			return nil
 		}
 		found[path] = p

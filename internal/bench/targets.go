@@ -101,8 +101,11 @@ func startProxy(ctx context.Context, name string, port int, cmd *exec.Cmd) (targ
 	if err := cmd.Start(); err != nil {
 		return target{}, fmt.Errorf("start %s: %w", name, err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // cmd.ProcessState says it too
+		close(ended)
+	}()
 	t := target{name: name, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), pid: cmd.Process.Pid}
 	t.stop = func() {
 		_ = cmd.Process.Signal(syscall.SIGKILL) // it holds nothing worth keeping
@@ -116,8 +119,8 @@ func startProxy(ctx context.Context, name string, port int, cmd *exec.Cmd) (targ
 			return t, conn.Close(ctx)
 		}
 		select {
-		case failure := <-ended:
-			return target{}, fmt.Errorf("start %s: it ended: %v: %s", name, failure, log.String())
+		case <-ended:
+			return target{}, fmt.Errorf("start %s: it ended, %s: %s", name, cmd.ProcessState, log.String())
 		case <-ctx.Done():
 			t.stop()
 			return target{}, fmt.Errorf("start %s: not ready: %w: %s", name, err, log.String())
