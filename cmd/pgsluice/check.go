@@ -86,9 +86,12 @@ func readPolicy(c *config) (*inForce, error) {
 
 // unreleasable are the rules that could hold statements which nobody could ever
 // release: too few of those whom they need are people of the configuration, or
-// have a password to log in with.
+// have a password to log in with. Rules of one file with one reason are one
+// finding, at the first of them.
 func unreleasable(p *policy.Policy, people *approval.People, passwords map[string]proxy.Password) policy.Findings {
-	var findings policy.Findings
+	type cause struct{ file, why string }
+	rules := map[cause][]*policy.Rule{}
+	var causes []cause
 	for _, rule := range append(p.Rules(), defaultRules(p)...) {
 		if len(rule.Approve) == 0 {
 			continue
@@ -97,23 +100,36 @@ func unreleasable(p *policy.Policy, people *approval.People, passwords map[strin
 		for _, n := range rule.Approve {
 			quorum = append(quorum, approval.Need{Group: n.Group, Count: n.Count})
 		}
-		at := policy.Finding{File: rule.File, Line: rule.Line, Column: 1}
-		eligible := people.Eligible(quorum, nil)
-		if len(eligible) == 0 {
-			at.Message = fmt.Sprintf("rule %s: nothing that it holds could ever be released: too few of the people it needs are in the configuration", rule.ID)
-			findings = append(findings, at)
-			continue
-		}
 		var able []string
+		eligible := people.Eligible(quorum, nil)
 		for _, name := range eligible {
 			if _, ok := passwords[name]; ok {
 				able = append(able, name)
 			}
 		}
-		if len(people.Missing(quorum, able)) > 0 {
-			at.Message = fmt.Sprintf("rule %s: nothing that it holds could ever be released: too few of the people it needs have a password to log in with (pgsluice password makes one)", rule.ID)
-			findings = append(findings, at)
+		c := cause{file: rule.File}
+		switch {
+		case len(eligible) == 0:
+			c.why = "are in the configuration"
+		case len(people.Missing(quorum, able)) > 0:
+			c.why = "have a password to log in with (pgsluice password makes one)"
+		default:
+			continue
 		}
+		if rules[c] == nil {
+			causes = append(causes, c)
+		}
+		rules[c] = append(rules[c], rule)
+	}
+	var findings policy.Findings
+	for _, c := range causes {
+		first := rules[c][0]
+		which, held := "rule "+first.ID, "it holds"
+		if more := len(rules[c]) - 1; more > 0 {
+			which, held = fmt.Sprintf("rule %s and %d more", first.ID, more), "they hold"
+		}
+		findings = append(findings, policy.Finding{File: first.File, Line: first.Line, Column: 1, Message: fmt.Sprintf(
+			"%s: nothing that %s could ever be released: too few of the people needed %s", which, held, c.why)})
 	}
 	return findings
 }
