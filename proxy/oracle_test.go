@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,11 +36,37 @@ func TestOracle(t *testing.T) {
 			}
 			lines := strings.Split(string(b), "\n")
 			direct := converse(t, cluster.Addr(), inventory(t, cluster), lines)
-			through := converse(t, r.addr, inventory(t, cluster), lines)
-			if direct != through {
-				t.Errorf("directly:\n%s\nthrough the proxy:\n%s", direct, through)
+			for how, chop := range map[string]int{"": 1 << 20, ", a byte at a time": 1, ", seven bytes at a time": 7} {
+				through := converseIn(t, r.addr, inventory(t, cluster), lines, chop)
+				if direct != through {
+					t.Errorf("directly:\n%s\nthrough the proxy%s:\n%s", direct, how, through)
+				}
 			}
 		})
+	}
+}
+
+// TestOracleOfSizes sends and fetches what is larger than any buffer.
+func TestOracleOfSizes(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, allowAll, nil)
+	large := strings.Repeat("0123456789abcdef", 200_000) // 3.2 MB
+	lines := []string{
+		`-> Query "SELECT length('` + large + `')"`,
+		`-> Parse "" "SELECT length($1), $1"`, `-> Bind "" "" ` + large, `-> Execute ""`, `-> Sync`,
+		`-> Query "SELECT repeat('x', 5000000)"`, `-> Query "SELECT repeat('y', g % 100) FROM generate_series(1, 20000) g"`,
+		`-> Query "COPY log FROM STDIN"`, `until CopyInResponse`,
+		`-> CopyData "` + large + `\n"`, `-> CopyData "short\n"`, `-> CopyDone`, `until ReadyForQuery`,
+		`-> Query "COPY log TO STDOUT"`,
+		`-> Query "DO $$ BEGIN RAISE NOTICE '%', repeat('n', 100000); END $$"`,
+	}
+	direct := converse(t, cluster.Addr(), inventory(t, cluster), lines)
+	through := converse(t, r.addr, inventory(t, cluster), lines)
+	if direct != through {
+		t.Errorf("%d bytes directly, %d through the proxy", len(direct), len(through))
+	}
+	if !strings.Contains(direct, "3200000") {
+		t.Error("the conversation is not what it is meant to be")
 	}
 }
 
@@ -48,6 +75,12 @@ var secrets = regexp.MustCompile(`BackendKeyData.*`)
 
 // converse logs in as alice, plays the lines and returns what was received.
 func converse(t testing.TB, addr, database string, lines []string) string {
+	t.Helper()
+	return converseIn(t, addr, database, lines, 1<<20)
+}
+
+// converseIn is converse with each write cut into pieces of chop bytes.
+func converseIn(t testing.TB, addr, database string, lines []string, chop int) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -61,7 +94,14 @@ func converse(t testing.TB, addr, database string, lines []string) string {
 	for _, p := range []string{"user", "alice", "database", database, "application_name", "oracle", ""} {
 		body = appendCString(body, p)
 	}
-	conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...))
+	write := func(b []byte) {
+		for piece := range slices.Chunk(b, chop) {
+			if _, err := conn.Write(piece); err != nil {
+				return // the transcript shows it
+			}
+		}
+	}
+	write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...))
 
 	var said strings.Builder
 	reader := bufio.NewReader(conn)
@@ -92,14 +132,14 @@ func converse(t testing.TB, addr, database string, lines []string) string {
 			}
 			pending = append(pending, b...)
 		case strings.HasPrefix(line, "until "):
-			conn.Write(pending)
+			write(pending)
 			pending = nil
 			until(strings.TrimPrefix(line, "until "))
 		default:
 			t.Fatalf("what is %q?", line)
 		}
 	}
-	conn.Write(append(pending, 'X', 0, 0, 0, 4))
+	write(append(pending, 'X', 0, 0, 0, 4))
 	until("no message has this name")
 	return said.String()
 }
