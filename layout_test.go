@@ -28,7 +28,8 @@ var mayImport = map[string][]string{
 	"policy/approval":          {},
 	"policy/approval/ledger":   {"policy/approval"},
 	"policy/audit":             {"policy/approval"},
-	"proxy":                    {"policy", "policy/approval"},
+	"proxy":                    {"policy", "policy/approval", "proxy/impact"},
+	"proxy/impact":             {"policy"},
 
 	"internal/pgcluster": {},
 	"internal/bench":     {"internal/pgcluster"},
@@ -36,7 +37,7 @@ var mayImport = map[string][]string{
 	"cmd/pgsluice/internal/demo": {"internal/pgcluster"},
 	"cmd/pgsluice": {
 		"cmd/pgsluice/internal/demo", "internal/pgcluster",
-		"policy", "policy/approval", "policy/approval/ledger", "policy/audit", "proxy",
+		"policy", "policy/approval", "policy/approval/ledger", "policy/audit", "proxy", "proxy/impact",
 	},
 }
 
