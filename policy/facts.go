@@ -36,7 +36,8 @@ type Facts struct {
 	// Executes is the prepared statement that EXECUTE runs, at any depth
 	// (EXPLAIN ANALYZE EXECUTE, CREATE TABLE AS EXECUTE). Who decides must add
 	// the actions of the statement of that name; see With.
-	Executes string
+	Executes  string
+	arguments []Parameter // what EXECUTE gives to it
 
 	// Deallocates is the prepared statement that DEALLOCATE forgets; DeallocatesAll
 	// is true for DEALLOCATE ALL and DISCARD ALL.
@@ -85,6 +86,9 @@ type Action struct {
 	// "schema.name" as written; an operator that is not built in is written
 	// "operator ===".
 	Functions []string
+
+	judged []judged // what Where was judged by
+	call   *call    // the call whose arguments are parameters
 }
 
 // Table is a relation as written, folded and unquoted as PostgreSQL does it.
@@ -104,12 +108,13 @@ type Setting struct {
 type Where uint8
 
 const (
-	WhereNone        Where = iota // the action takes no WHERE
-	WhereMissing                  // it could have one and has none
-	WhereAlwaysTrue               // proven true for every row whose inputs are not null
-	WhereIndependent              // never refers to the target row: all rows or none
-	WhereUnlinked                 // USING or FROM without a predicate that links it to the target
-	WherePresent                  // none of the above could be shown
+	WhereNone           Where = iota // the action takes no WHERE
+	WhereMissing                     // it could have one and has none
+	WhereAlwaysTrue                  // proven true for every row
+	WhereTrueUnlessNull              // proven true for every row, but for those with a null in a column that the text does not show to have none
+	WhereIndependent                 // never refers to the target row: all rows or none
+	WhereUnlinked                    // USING or FROM without a predicate that links it to the target
+	WherePresent                     // none of the above could be shown
 )
 
 // TransactionEffect is what a statement does to the transaction block.

@@ -2,9 +2,7 @@ package policy
 
 import (
 	_ "embed"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -217,7 +215,7 @@ func (w *walker) opaque(name, carrier string) {
 // merged adds a function to the action of its class and carrier.
 func (w *walker) merged(a Action, name string) {
 	for i := range w.facts.Actions {
-		if b := &w.facts.Actions[i]; b.Class == a.Class && b.Carrier == a.Carrier {
+		if b := &w.facts.Actions[i]; b.Class == a.Class && b.Carrier == a.Carrier && b.call == nil && a.call == nil {
 			if !slices.Contains(b.Functions, name) {
 				b.Functions = append(b.Functions, name)
 			}
@@ -232,48 +230,43 @@ func (w *walker) merged(a Action, name string) {
 // one session by its number is what every client does; over a set it is an
 // outage.
 func (w *walker) server(c *pg.FuncCall, name, carrier string) {
-	class := classServerFunction
-	switch named(words(c.Funcname)).Name {
-	case "pg_cancel_backend":
-		class = "cancel_backend"
-	case "pg_terminate_backend":
-		class = "terminate_backend"
-	}
-	if class != classServerFunction {
-		pid, constant := int64(0), false
-		if len(c.Args) > 0 {
-			if text, ok := constantText(c.Args[0]); ok {
-				n, err := strconv.ParseInt(text, 10, 64)
-				pid, constant = n, err == nil && n >= math.MinInt32 && n <= math.MaxInt32
-			}
-		}
-		if !constant {
-			class = classServerFunction
-		} else {
-			w.facts.Signals = append(w.facts.Signals, int32(pid))
+	a := Action{Class: classServerFunction, Carrier: carrier}
+	function := named(words(c.Funcname)).Name
+	if class, signals := signalClasses[function]; signals && len(c.Args) > 0 {
+		if pid, ok := processID(constantText(c.Args[0])); ok {
+			a.Class = class
+			w.facts.Signals = append(w.facts.Signals, pid)
+		} else if isParameter(c.Args[0]) {
+			a.call = &call{function: function, arguments: c.Args}
 		}
 	}
-	w.merged(Action{Class: class, Carrier: carrier}, name)
+	w.merged(a, name)
+}
+
+// signalClasses are the functions that cancel or end one session.
+var signalClasses = map[string]Class{
+	"pg_cancel_backend":    "cancel_backend",
+	"pg_terminate_backend": "terminate_backend",
 }
 
 // setConfig adds set_config(name, value, is_local). Without a constant name it
 // may set anything, and counts as a call of which nothing is known.
 func (w *walker) setConfig(c *pg.FuncCall, name, carrier string) {
 	var set Setting
-	constant := false
+	a := Action{Class: classFunctionCall, Carrier: carrier}
 	if len(c.Args) == 3 {
-		set.Name, constant = constantText(c.Args[0])
-		set.Name = strings.ToLower(set.Name)
-		set.Value, set.Known = constantText(c.Args[1])
-		local, _ := constantText(c.Args[2])
-		set.Local = strings.HasPrefix("true", strings.ToLower(local)) && local != ""
+		set = setConfigOf(func(i int) (string, bool) { return constantText(c.Args[i]) })
+		if slices.ContainsFunc(c.Args, isParameter) {
+			a.call = &call{function: "set_config", arguments: c.Args, setting: len(w.facts.Settings)}
+		}
 	}
 	w.facts.Settings = append(w.facts.Settings, set)
-	if !constant {
-		w.opaque(name, carrier)
+	if set.Name == "" {
+		w.merged(a, name)
 		return
 	}
-	w.add(Action{Class: classSet, Carrier: within(carrier, "set_config")})
+	a.Class, a.Carrier = classSet, within(carrier, "set_config")
+	w.add(a)
 }
 
 // operator adds an operator that is not built in: it is a function by another
@@ -292,7 +285,7 @@ func (w *walker) operator(name []*pg.Node, carrier string) {
 // steady says whether an expression calls nothing but built-in functions that
 // are not volatile.
 func steady(n *pg.Node) bool {
-	w := walker{facts: &Facts{}}
+	w := walker{facts: &Facts{}, mentions: new(mentions)}
 	w.visit(n, "")
 	return !w.volatile
 }

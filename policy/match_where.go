@@ -2,13 +2,19 @@ package policy
 
 import "slices"
 
-// whereWords are the words of a policy file for what is known of a WHERE.
+// whereWords are the words for what is known of a WHERE.
 var whereWords = map[Where]string{
-	WhereMissing:     "missing",
-	WhereAlwaysTrue:  "always_true",
-	WhereIndependent: "independent",
-	WhereUnlinked:    "unlinked",
+	WhereMissing:        "missing",
+	WhereAlwaysTrue:     "always_true",
+	WhereTrueUnlessNull: "true_unless_null",
+	WhereIndependent:    "independent",
+	WhereUnlinked:       "unlinked",
 }
+
+// whereAsked are those that a policy file may ask for. always_true takes in what
+// is true for every row but for nulls: the text does not show whether there are
+// any, and where the catalogue does such a WHERE is judged again.
+var whereAsked = []Where{WhereMissing, WhereAlwaysTrue, WhereIndependent, WhereUnlinked}
 
 // whereCondition is `where: [missing, always_true, independent, unlinked]`.
 type whereCondition struct{ want []Where }
@@ -17,7 +23,11 @@ func (c *whereCondition) met(_ *Session, _ *Facts, a *Action) truth {
 	if unread(a) {
 		return cannotTell
 	}
-	return truthOf(slices.Contains(c.want, a.Where))
+	where := a.Where
+	if where == WhereTrueUnlessNull {
+		where = WhereAlwaysTrue
+	}
+	return truthOf(slices.Contains(c.want, where))
 }
 
 func (c *whereCondition) found(_ *Session, _ *Facts, a *Action) string {
@@ -40,7 +50,7 @@ func (c *whereCondition) String() string {
 	return "where: " + list(words)
 }
 
-// String is the word of a policy file; "present" for a WHERE of which nothing
+// String is the word for it; "present" for a WHERE of which nothing
 // bad could be shown, and nothing for an action that takes none.
 func (w Where) String() string {
 	if w == WherePresent {

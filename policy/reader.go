@@ -195,7 +195,15 @@ func (f *Facts) With(prepared []*Facts) *Facts {
 	g.Settings = append([]Setting(nil), f.Settings...)
 	g.Signals = append([]int32(nil), f.Signals...)
 	for _, p := range prepared {
+		if p.TakesParameters() {
+			p = p.withParameters(f.arguments)
+		}
 		for _, a := range p.Actions {
+			if a.call != nil {
+				moved := *a.call
+				moved.setting += len(g.Settings)
+				a.call = &moved
+			}
 			a.Carrier = strings.TrimSuffix(within("EXECUTE", a.Carrier), ", ")
 			g.Actions = append(g.Actions, a)
 		}

@@ -333,7 +333,7 @@ func wrongStatement(name string) string {
 
 func (d *document) where(n ast.Node) condition {
 	var words []string
-	for w := WhereMissing; w <= WhereUnlinked; w++ {
+	for _, w := range whereAsked {
 		words = append(words, whereWords[w])
 	}
 	texts, ok := d.texts(n, "where", func(s string) string {
@@ -346,7 +346,7 @@ func (d *document) where(n ast.Node) condition {
 		return nil
 	}
 	c := &whereCondition{}
-	for w := WhereMissing; w <= WhereUnlinked; w++ {
+	for _, w := range whereAsked {
 		if slices.Contains(texts, whereWords[w]) {
 			c.want = append(c.want, w)
 		}

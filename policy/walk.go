@@ -8,7 +8,7 @@ import (
 
 // factsOf walks the tree of one statement.
 func factsOf(n *pg.Node, text string) *Facts {
-	w := walker{facts: &Facts{Text: text}}
+	w := walker{facts: &Facts{Text: text}, mentions: new(mentions)}
 	w.statement(n, "")
 	f := w.facts
 	if len(f.Actions) == 0 {
@@ -26,7 +26,8 @@ func factsOf(n *pg.Node, text string) *Facts {
 // A walker collects the facts of one statement from its tree. The outermost
 // action is added first.
 type walker struct {
-	facts *Facts
+	facts    *Facts
+	mentions *mentions
 
 	// volatile is set by the first call of a function that is volatile or not
 	// known.
@@ -78,7 +79,7 @@ func (w *walker) statement(n *pg.Node, carrier string) {
 		f.Prepared = factsOf(s.PrepareStmt.Query, f.Text)
 	case *pg.Node_ExecuteStmt:
 		w.add(a)
-		f.Executes = s.ExecuteStmt.Name
+		f.Executes, f.arguments = s.ExecuteStmt.Name, argumentsOf(s.ExecuteStmt.Params)
 		w.list(s.ExecuteStmt.Params, carrier)
 	case *pg.Node_DeallocateStmt:
 		w.add(a)
@@ -172,7 +173,7 @@ func (w *walker) insert(s *pg.InsertStmt, a Action) {
 
 func (w *walker) update(s *pg.UpdateStmt, a Action) {
 	a.Tables = tables(s.Relation)
-	a.Where, a.Proof = judgeWhere(s.Relation, s.FromClause, s.WhereClause)
+	w.judgedBy(&a, s.Relation, s.FromClause, s.WhereClause)
 	w.add(a)
 	if set := pgSettings(s); set != nil {
 		w.facts.Settings = append(w.facts.Settings, *set)
@@ -187,7 +188,7 @@ func (w *walker) update(s *pg.UpdateStmt, a Action) {
 
 func (w *walker) delete(s *pg.DeleteStmt, a Action) {
 	a.Tables = tables(s.Relation)
-	a.Where, a.Proof = judgeWhere(s.Relation, s.UsingClause, s.WhereClause)
+	w.judgedBy(&a, s.Relation, s.UsingClause, s.WhereClause)
 	w.add(a)
 	w.with(s.WithClause, a.Carrier)
 	w.list(s.UsingClause, a.Carrier)
@@ -214,7 +215,8 @@ func (w *walker) merge(s *pg.MergeStmt, a Action) {
 			continue // DO NOTHING
 		}
 		if b.Class != classInsert {
-			b.Where, b.Proof = judgeBranch(s, when)
+			w.judgedByBranch(&b, s, when)
+			a.judged = append(a.judged, b.judged...)
 			if a.Where == WhereNone || b.Where < a.Where {
 				a.Where, a.Proof = b.Where, b.Proof
 			}

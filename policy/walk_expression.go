@@ -15,7 +15,9 @@ import (
 // walked field by field, so that none can be forgotten.
 func (w *walker) visit(n *pg.Node, carrier string) {
 	switch e := n.GetNode().(type) {
-	case nil, *pg.Node_AConst, *pg.Node_ColumnRef, *pg.Node_ParamRef, *pg.Node_String_, *pg.Node_Integer,
+	case *pg.Node_ParamRef:
+		w.mentions.parameter(e.ParamRef.Number)
+	case nil, *pg.Node_AConst, *pg.Node_ColumnRef, *pg.Node_String_, *pg.Node_Integer,
 		*pg.Node_RangeVar, *pg.Node_SetToDefault, *pg.Node_AStar, *pg.Node_TypeName, *pg.Node_CurrentOfExpr:
 	case *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
 		w.statement(n, carrier)
@@ -73,6 +75,7 @@ func (w *walker) visit(n *pg.Node, carrier string) {
 	case *pg.Node_NullTest:
 		w.visit(e.NullTest.Arg, carrier)
 	case *pg.Node_CommonTableExpr:
+		w.mentions.query(e.CommonTableExpr.Ctename)
 		if q := e.CommonTableExpr.Ctequery; q.GetSelectStmt() != nil {
 			w.visit(q, carrier)
 		} else {
@@ -175,7 +178,7 @@ func (w *walker) lockRows(s *pg.SelectStmt, carrier string) {
 	}
 	switch {
 	case len(from) == 1 && len(s.FromClause) == 1 && s.LimitCount == nil:
-		a.Where, a.Proof = judgeWhere(from[0], nil, s.WhereClause)
+		w.judgedBy(&a, from[0], nil, s.WhereClause)
 	default:
 		a.Where, a.Proof = WherePresent, "a join or LIMIT narrows it"
 	}

@@ -19,7 +19,7 @@ func one(t *testing.T, sql string) *Facts {
 }
 
 var whereNames = map[Where]string{
-	WhereMissing: "missing", WhereAlwaysTrue: "always true", WhereIndependent: "independent",
+	WhereMissing: "missing", WhereAlwaysTrue: "always true", WhereTrueUnlessNull: "true unless null", WhereIndependent: "independent",
 	WhereUnlinked: "unlinked", WherePresent: "present",
 }
 

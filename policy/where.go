@@ -18,28 +18,39 @@ const (
 	proofBySource    = "WHEN NOT MATCHED BY SOURCE: every row that the source does not have"
 )
 
-// judgeWhere says what the WHERE of an UPDATE, a DELETE or a SELECT ... FOR
-// UPDATE is, from the text alone. from is the USING or FROM clause besides the
-// target.
-//
-// The condition is cut at its top-level ANDs. A part that is true for every row
-// narrows nothing; a part that cannot refer to the target chooses all of its
-// rows or none; what is left decides.
-func judgeWhere(target *pg.RangeVar, from []*pg.Node, where *pg.Node) (Where, string) {
-	if where == nil {
+// A judged is what a WHERE was judged by. An action keeps it, so that the WHERE can
+// be judged again once more is known than the text says. MERGE keeps one for each
+// branch that updates or deletes.
+type judged struct {
+	target *pg.RangeVar
+	from   []*pg.Node // the USING or FROM clause besides the target
+	where  *pg.Node   // nil where there is none
+
+	statement *mentions // what else the statement holds
+	values    []Parameter
+	columns   func(Table) ([]Column, bool)
+}
+
+// judge says what the WHERE of an UPDATE, a DELETE, a branch of MERGE or a SELECT
+// ... FOR UPDATE is. The condition is cut at its top-level ANDs. A part that is
+// true for every row narrows nothing; a part that cannot refer to the target
+// chooses all of its rows or none; what is left decides.
+func (j *judged) judge() (Where, string) {
+	if j.where == nil {
 		return WhereMissing, proofMissing
 	}
-	if where.GetCurrentOfExpr() != nil {
+	if j.where.GetCurrentOfExpr() != nil {
 		return WherePresent, proofCursor
 	}
-	others := make(map[string]bool)
-	for _, n := range from {
-		declare(others, n)
+	steps := maxStepsInAll
+	others := scope{statement: j.statement, columns: j.columns, steps: &steps}
+	for _, n := range j.from {
+		others.declare(n)
 	}
-	prover := newProver(visibleName(target))
+	prover := j.prover(&steps)
 	narrows, independent := false, false
 	nullable := false // some part is true only where nothing is null
-	for _, part := range conjuncts(where, nil) {
+	for _, part := range conjuncts(j.where, nil) {
 		switch prover.prove(part) {
 		case provenTrue:
 		case provenTrueUnlessNull:
@@ -47,7 +58,7 @@ func judgeWhere(target *pg.RangeVar, from []*pg.Node, where *pg.Node) (Where, st
 		case provenNeverTrue:
 			return WherePresent, proofNeverTrue
 		default:
-			if mentionsTarget(part, others) {
+			if others.mentionsTarget(part) {
 				narrows = true
 			} else {
 				independent = true
@@ -57,25 +68,48 @@ func judgeWhere(target *pg.RangeVar, from []*pg.Node, where *pg.Node) (Where, st
 	switch {
 	case narrows:
 		return WherePresent, ""
-	case independent && len(from) > 0:
+	case independent && len(j.from) > 0:
 		return WhereUnlinked, proofUnlinked
 	case independent:
 		return WhereIndependent, proofIndependent
-	}
-	if nullable {
-		return WhereAlwaysTrue, proofUnlessNull
+	case nullable:
+		return WhereTrueUnlessNull, proofUnlessNull
 	}
 	return WhereAlwaysTrue, proofAlwaysTrue
 }
 
-// judgeBranch judges a branch of MERGE that updates or deletes. The join
-// condition is its WHERE, with the branch's own condition added.
-func judgeBranch(s *pg.MergeStmt, when *pg.MergeWhenClause) (Where, string) {
-	if when.MatchKind == pg.MergeMatchKind_MERGE_WHEN_NOT_MATCHED_BY_SOURCE {
-		if when.Condition == nil {
-			return WhereMissing, proofBySource
+func (j *judged) prover(steps *int) *prover {
+	p := &prover{target: visibleName(j.target), steps: steps, values: j.values, mentions: j.statement}
+	p.columns, _ = columnsOf(j.target, j.columns, j.statement)
+	return p
+}
+
+// judge makes the WHERE of an action the worst of what it was judged by.
+func (a *Action) judge() {
+	a.Where = WhereNone
+	for i := range a.judged {
+		if w, proof := a.judged[i].judge(); a.Where == WhereNone || w < a.Where {
+			a.Where, a.Proof = w, proof
 		}
-		return judgeWhere(s.Relation, nil, when.Condition)
+	}
+}
+
+// judgedBy judges the WHERE of an action for the first time.
+func (w *walker) judgedBy(a *Action, target *pg.RangeVar, from []*pg.Node, where *pg.Node) {
+	a.judged = []judged{{target: target, from: from, where: where, statement: w.mentions}}
+	a.judge()
+}
+
+// judgedByBranch judges a branch of MERGE that updates or deletes. The join
+// condition is its WHERE, with the branch's own condition added; rows that the
+// source does not have are chosen by the branch's own condition alone.
+func (w *walker) judgedByBranch(a *Action, s *pg.MergeStmt, when *pg.MergeWhenClause) {
+	if when.MatchKind == pg.MergeMatchKind_MERGE_WHEN_NOT_MATCHED_BY_SOURCE {
+		w.judgedBy(a, s.Relation, nil, when.Condition)
+		if when.Condition == nil {
+			a.Proof = proofBySource
+		}
+		return
 	}
 	condition := s.JoinCondition
 	if when.Condition != nil {
@@ -83,7 +117,31 @@ func judgeBranch(s *pg.MergeStmt, when *pg.MergeWhenClause) (Where, string) {
 			Boolop: pg.BoolExprType_AND_EXPR, Args: []*pg.Node{s.JoinCondition, when.Condition},
 		}}}
 	}
-	return judgeWhere(s.Relation, []*pg.Node{s.SourceRelation}, condition)
+	w.judgedBy(a, s.Relation, []*pg.Node{s.SourceRelation}, condition)
+}
+
+// judgedAgain gives the action with what it is judged by changed, and its WHERE
+// judged anew. An action without a condition has nothing to judge.
+func (a Action) judgedAgain(change func(*judged)) Action {
+	if !slices.ContainsFunc(a.judged, func(j judged) bool { return j.where != nil }) {
+		return a
+	}
+	all := slices.Clone(a.judged)
+	for i := range all {
+		change(&all[i])
+	}
+	// A branch of MERGE without a condition stays the worst.
+	if a.judged = all; a.Where != WhereMissing {
+		a.judge()
+	}
+	return a
+}
+
+// resolved gives the action with its WHERE judged again by what the catalogue
+// says: columns gives those of a relation as a statement writes it, and false for
+// one that it does not know. Nothing changes for an action that has no WHERE.
+func (a Action) resolved(columns func(Table) ([]Column, bool)) Action {
+	return a.judgedAgain(func(j *judged) { j.columns = columns })
 }
 
 // conjuncts adds the operands of the top-level ANDs to all.
@@ -97,95 +155,3 @@ func conjuncts(n *pg.Node, all []*pg.Node) []*pg.Node {
 	}
 	return all
 }
-
-// declare adds the names that an item of FROM gives to the rest of its query.
-func declare(names map[string]bool, n *pg.Node) {
-	switch e := n.GetNode().(type) {
-	case *pg.Node_RangeVar:
-		names[visibleName(e.RangeVar)] = true
-	case *pg.Node_JoinExpr:
-		declare(names, e.JoinExpr.Larg)
-		declare(names, e.JoinExpr.Rarg)
-		for _, a := range []*pg.Alias{e.JoinExpr.Alias, e.JoinExpr.JoinUsingAlias} {
-			if a != nil {
-				names[a.Aliasname] = true
-			}
-		}
-	case *pg.Node_RangeTableSample:
-		declare(names, e.RangeTableSample.Relation)
-	default:
-		// A sub-select, a function, XMLTABLE, JSON_TABLE: the alias is all.
-		if m := statementMessage(n); m != nil {
-			if f := m.Descriptor().Fields().ByName("alias"); f != nil && m.Has(f) {
-				if a, ok := m.Get(f).Message().Interface().(*pg.Alias); ok {
-					names[a.Aliasname] = true
-				}
-			}
-		}
-	}
-}
-
-// mentionsTarget says whether an expression may refer to a row of the target:
-// it does not only if every column in it is qualified with one of the other
-// names. A name without a table may be a column of the target in any depth of
-// sub-select, because PostgreSQL looks for it from the inside out.
-func mentionsTarget(n *pg.Node, others map[string]bool) bool {
-	switch e := n.GetNode().(type) {
-	case nil, *pg.Node_AConst, *pg.Node_ParamRef, *pg.Node_String_, *pg.Node_Integer, *pg.Node_TypeName:
-		return false
-	case *pg.Node_ColumnRef:
-		return columnMentions(e.ColumnRef, others)
-	case *pg.Node_CurrentOfExpr:
-		return true
-	case *pg.Node_SelectStmt:
-		return queryMentions(e.SelectStmt, others)
-	case *pg.Node_FuncCall:
-		// A function that is not known may look at the table itself, but that
-		// is no reference to the row.
-	}
-	for _, c := range childNodes(n) {
-		if mentionsTarget(c, others) {
-			return true
-		}
-	}
-	return false
-}
-
-func columnMentions(c *pg.ColumnRef, others map[string]bool) bool {
-	last := len(c.Fields) - 1
-	if last <= 0 {
-		return c.Fields[last].GetAStar() == nil // count(*), SELECT *: of the sub-select
-	}
-	return !others[c.Fields[last-1].GetString_().GetSval()]
-}
-
-// queryMentions is mentionsTarget for a sub-select, whose own FROM hides names
-// from further out.
-func queryMentions(s *pg.SelectStmt, others map[string]bool) bool {
-	if s == nil {
-		return false
-	}
-	visible := make(map[string]bool, len(others)+len(s.FromClause))
-	for name := range others {
-		visible[name] = true
-	}
-	for _, n := range s.FromClause {
-		declare(visible, n)
-	}
-	if queryMentions(s.Larg, visible) || queryMentions(s.Rarg, visible) {
-		return true
-	}
-	return slices.ContainsFunc(partsOf(s), func(n *pg.Node) bool { return mentionsTarget(n, visible) })
-}
-
-// partsOf lists the nodes in the clauses of a SELECT.
-func partsOf(s *pg.SelectStmt) []*pg.Node {
-	all := slices.Concat(s.DistinctClause, s.TargetList, s.FromClause, s.GroupClause, s.WindowClause,
-		s.ValuesLists, s.SortClause, s.WithClause.GetCtes())
-	return append(all, s.WhereClause, s.HavingClause, s.LimitCount, s.LimitOffset)
-}
-
-// resolved gives the action with its WHERE judged again by what the catalogue
-// says: columns gives those of a relation as a statement writes it, and false for
-// one that it does not know. Nothing changes for an action that has no WHERE.
-func (a Action) resolved(func(Table) ([]Column, bool)) Action { return a }

@@ -14,13 +14,21 @@ func (p *prover) condition(n *pg.Node) *formula {
 	case *pg.Node_AConst:
 		return p.constant(e.AConst)
 	case *pg.Node_TypeCast:
+		if f, ok := p.truth(n); ok {
+			return f
+		}
 		if name := dotted(e.TypeCast.GetTypeName().GetNames()); name == "bool" || name == "pg_catalog.bool" {
 			if e.TypeCast.Arg.GetAConst() != nil {
 				return p.constant(e.TypeCast.Arg.GetAConst())
 			}
 		}
 		return p.flag(n)
-	case *pg.Node_ColumnRef, *pg.Node_ParamRef:
+	case *pg.Node_ParamRef:
+		if f, ok := p.truth(n); ok {
+			return f
+		}
+		return p.flag(n)
+	case *pg.Node_ColumnRef:
 		return p.flag(n)
 	case *pg.Node_BoolExpr:
 		args := make([]*formula, len(e.BoolExpr.Args))
@@ -36,6 +44,7 @@ func (p *prover) condition(n *pg.Node) *formula {
 			return not(args[0])
 		}
 	case *pg.Node_NullTest:
+		defer p.test()()
 		null := p.isNull(e.NullTest.Arg)
 		if e.NullTest.Nulltesttype == pg.NullTestType_IS_NULL {
 			return null
@@ -50,6 +59,9 @@ func (p *prover) condition(n *pg.Node) *formula {
 		}
 		return not(null)
 	case *pg.Node_BooleanTest:
+		if t := e.BooleanTest.Booltesttype; t == pg.BoolTestType_IS_UNKNOWN || t == pg.BoolTestType_IS_NOT_UNKNOWN {
+			defer p.test()()
+		}
 		arg := p.condition(e.BooleanTest.Arg)
 		switch e.BooleanTest.Booltesttype {
 		case pg.BoolTestType_IS_TRUE:
@@ -126,6 +138,13 @@ func (p *prover) flag(n *pg.Node) *formula {
 		return p.unsettled(3)
 	}
 	return unlessNull(o.null, settledBy(p.variable("flag "+o.key, variable{size: 2}), 2))
+}
+
+// test begins what a null test asks for; what it returns ends it.
+func (p *prover) test() (done func()) {
+	was := p.testing
+	p.testing = true
+	return func() { p.testing = was }
 }
 
 // isNull is IS NULL: true or false.
@@ -210,7 +229,7 @@ func (p *prover) expression(e *pg.A_Expr) *formula {
 		return p.match(name, e.Lexpr, e.Rexpr)
 	case pg.A_Expr_Kind_AEXPR_SIMILAR:
 		if c := e.Rexpr.GetFuncCall(); c != nil && len(c.Args) == 1 {
-			if text, ok := constantText(c.Args[0]); ok && onlyPercent(text) {
+			if o, ok := p.operand(c.Args[0]); ok && o.text != nil && onlyPercent(*o.text) {
 				return p.matchesAll(strings.HasPrefix(name, "!"), e.Lexpr)
 			}
 		}
@@ -226,15 +245,15 @@ func (p *prover) expression(e *pg.A_Expr) *formula {
 		}
 		return anyOf(parts...)
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
-		array := e.Rexpr.GetAArrayExpr()
-		if array == nil || len(array.Elements) == 0 {
+		elements, null, ok := p.elementsOf(e.Rexpr)
+		if !ok {
 			break
 		}
-		parts := make([]*formula, len(array.Elements))
-		for i, v := range array.Elements {
-			if v.GetAArrayExpr() != nil {
-				return p.unsettled(3) // of more than one dimension
-			}
+		if null {
+			return constantly(isUnknown)
+		}
+		parts := make([]*formula, len(elements))
+		for i, v := range elements {
 			parts[i] = p.operation(name, &pg.A_Expr{Kind: pg.A_Expr_Kind_AEXPR_OP, Name: e.Name, Lexpr: e.Lexpr, Rexpr: v})
 		}
 		if e.Kind == pg.A_Expr_Kind_AEXPR_OP_ALL {
@@ -324,6 +343,9 @@ var matchesAnything = map[string]bool{
 
 // distinct is IS DISTINCT FROM, which is never unknown.
 func (p *prover) distinct(left, right *pg.Node) *formula {
+	if left.GetAConst().GetIsnull() || right.GetAConst().GetIsnull() {
+		defer p.test()()
+	}
 	l, okL := p.operand(left)
 	r, okR := p.operand(right)
 	if !okL || !okR {

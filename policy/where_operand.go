@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,7 @@ type operand struct {
 	// null is true where the value is null; nil means never.
 	null *formula
 
+	constant bool      // written as a constant, or a value that reads like one
 	number   *big.Rat  // of a constant number
 	text     *string   // of a constant string
 	coalesce []operand // the arguments of COALESCE
@@ -44,6 +46,9 @@ func either2(a, b *formula) *formula {
 // input is a value that a row or a client gives and that may be null.
 func (p *prover) input(key string) operand {
 	i := p.variable("null "+key, variable{size: 2, input: true})
+	if p.testing && p.nullable(key) {
+		p.variables[i].tested = true
+	}
 	return operand{key: key, same: key, null: settledBy(i, 2)}
 }
 
@@ -60,7 +65,7 @@ func (p *prover) operand(n *pg.Node) (operand, bool) {
 	case *pg.Node_ColumnRef:
 		return p.column(e.ColumnRef)
 	case *pg.Node_ParamRef:
-		return p.input("$" + strconv.Itoa(int(e.ParamRef.Number))), true
+		return p.parameter(e.ParamRef.Number), true
 	case *pg.Node_AConst:
 		return constantOperand(e.AConst)
 	case *pg.Node_TypeCast:
@@ -108,7 +113,20 @@ func (p *prover) column(c *pg.ColumnRef) (operand, bool) {
 	if neverNull[parts[len(parts)-1]] {
 		return operand{key: key, same: key}, true
 	}
+	if len(parts) == 1 {
+		for _, c := range p.columns {
+			if c.Name == parts[0] && c.NotNull {
+				return operand{key: key, same: key}, true
+			}
+		}
+	}
 	return p.input(key), true
+}
+
+// nullable says whether an input is a column of the target that may be null, as
+// far as the catalogue knows.
+func (p *prover) nullable(key string) bool {
+	return slices.ContainsFunc(p.columns, func(c Column) bool { return !c.NotNull && key == "column "+strconv.Quote(c.Name) })
 }
 
 // maxDigits is how many digits of two numbers are told apart by every numeric
@@ -117,7 +135,7 @@ const maxDigits = 15
 
 func constantOperand(c *pg.A_Const) (operand, bool) {
 	if c.Isnull {
-		return operand{key: "null", same: "null", null: constantly(isTrue)}, true
+		return operand{key: "null", same: "null", null: constantly(isTrue), constant: true}, true
 	}
 	text, ok := constantText(&pg.Node{Node: &pg.Node_AConst{AConst: c}})
 	if !ok {
@@ -137,7 +155,7 @@ func constantOperand(c *pg.A_Const) (operand, bool) {
 	default:
 		o.key = "boolean " + text
 	}
-	o.same = o.key
+	o.same, o.constant = o.key, true
 	return o, true
 }
 
@@ -159,7 +177,10 @@ func (p *prover) cast(c *pg.TypeCast) (operand, bool) {
 		kind += "," + text
 	}
 	key := pair("cast", kind, o.key)
-	if c.Arg.GetAConst() != nil || textTypes[kind] {
+	if textTypes[kind] {
+		return operand{key: key, same: key, null: o.null, text: o.text}, true
+	}
+	if o.constant {
 		return operand{key: key, same: key, null: o.null}, true
 	}
 	// From jsonb, or to a domain, null may come of what is not null.
@@ -188,6 +209,10 @@ func (p *prover) calculation(e *pg.A_Expr) (operand, bool) {
 		// An array keeps its elements when a null is added to it.
 		if null != nil {
 			o.null = all(null, p.result(key, nil).null)
+		}
+		if l.text != nil && r.text != nil {
+			text := *l.text + *r.text
+			o.text = &text
 		}
 		o.same = withoutEffect(name, l, r, key)
 		return o, true

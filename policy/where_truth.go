@@ -22,6 +22,7 @@ const (
 const (
 	maxAssignments = 200_000
 	maxSteps       = 2_000_000
+	maxStepsInAll  = 10_000_000 // of all proofs for one WHERE
 )
 
 // A logical is a truth value of SQL.
@@ -50,7 +51,14 @@ func logicalOf(b bool) logical {
 // The proofs take operators for those of pg_catalog, and a column for a simple
 // value: without a catalogue neither can be known.
 type prover struct {
-	target string // the name that qualifies columns of the target
+	target  string   // the name that qualifies columns of the target
+	columns []Column // of the target, nil where they are not known
+	steps   *int     // what is left
+	testing bool     // within what a null test asks for
+
+	values   []Parameter // of $1, $2, ...
+	mentions *mentions   // of the statement that values are for
+	given    []operand   // elements of an array among values; see elementsOf
 
 	variables []variable
 	byName    map[string]int
@@ -62,17 +70,18 @@ type prover struct {
 type variable struct {
 	size  int
 	input bool
+	// tested is an input whose being null IS NOT NULL asks for, and the catalogue
+	// says that it may be.
+	tested bool
 	// numbers are the constants that a column is compared with, in order; the
 	// values 0, 1, 2, ... then mean below the first, equal to it, between it and
 	// the second, and so on.
 	numbers []*big.Rat
 }
 
-func newProver(target string) *prover { return &prover{target: target} }
-
 // prove judges one condition.
 func (p *prover) prove(n *pg.Node) proof {
-	p.variables, p.byName, p.numbers = p.variables[:0], make(map[string]int), nil
+	p.variables, p.byName, p.numbers, p.given = p.variables[:0], make(map[string]int), nil, p.given[:0]
 	f := p.condition(n)
 	for i := range p.variables {
 		if v := &p.variables[i]; v.numbers != nil {
@@ -84,34 +93,43 @@ func (p *prover) prove(n *pg.Node) proof {
 	for _, g := range p.numbers {
 		g.place, _ = slices.BinarySearchFunc(p.variables[g.variable].numbers, g.number, (*big.Rat).Cmp)
 	}
-	always, never := p.enumerate(f, false)
+	always, never := p.enumerate(f, func(v *variable) bool { return !v.input })
 	switch {
 	case always:
-		if always, _ = p.enumerate(f, true); always {
+		if always, _ = p.enumerate(f, anyVariable); always {
 			return provenTrue
+		}
+		// Who asks whether a column is null that may be knows what for.
+		if always, _ = p.enumerate(f, func(v *variable) bool { return !v.input || v.tested }); !always {
+			return notProven
 		}
 		return provenTrueUnlessNull
 	case never:
-		if _, never = p.enumerate(f, true); never {
+		if _, never = p.enumerate(f, anyVariable); never {
 			return provenNeverTrue
 		}
 	}
 	return notProven
 }
 
-// enumerate tries every assignment, with nulls for inputs if asked to, and says
-// whether the formula was always or never true. Both are false if it gave up.
-func (p *prover) enumerate(f *formula, nulls bool) (always, never bool) {
+func anyVariable(*variable) bool { return true }
+
+// enumerate tries every assignment to the variables that are free; those that are
+// not say that their input is not null. It says whether the formula was always or
+// never true; both are false if it gave up.
+func (p *prover) enumerate(f *formula, free func(*variable) bool) (always, never bool) {
+	a := &assignment{values: make([]int, len(p.variables)), variables: make([]variable, len(p.variables))}
 	total := 1
-	for _, v := range p.variables {
-		if v.input && !nulls {
-			continue
+	for i, v := range p.variables {
+		if !free(&v) {
+			v.size = 1
 		}
+		a.variables[i] = v
 		if total *= v.size; total > maxAssignments {
 			return false, false
 		}
 	}
-	a := &assignment{values: make([]int, len(p.variables)), variables: p.variables}
+	defer func() { *p.steps -= a.steps }()
 	always, never = true, true
 	for {
 		if f.value(a) == isTrue {
@@ -119,10 +137,10 @@ func (p *prover) enumerate(f *formula, nulls bool) (always, never bool) {
 		} else {
 			always = false
 		}
-		if a.steps > maxSteps {
+		if a.steps > min(maxSteps, *p.steps) {
 			return false, false
 		}
-		if !always && !never || !a.next(nulls) {
+		if !always && !never || !a.next() {
 			return always, never
 		}
 	}
@@ -135,11 +153,8 @@ type assignment struct {
 	steps     int
 }
 
-func (a *assignment) next(nulls bool) bool {
+func (a *assignment) next() bool {
 	for i := range a.values {
-		if a.variables[i].input && !nulls {
-			continue
-		}
 		if a.values[i]++; a.values[i] < a.variables[i].size {
 			return true
 		}
