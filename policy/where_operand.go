@@ -22,6 +22,7 @@ type operand struct {
 	null *formula
 
 	constant bool      // written as a constant, or a value that reads like one
+	plain    bool      // it takes the type of what stands beside it, or loses nothing of that
 	number   *big.Rat  // of a constant number
 	text     *string   // of a constant string
 	coalesce []operand // the arguments of COALESCE
@@ -135,7 +136,7 @@ const maxDigits = 15
 
 func constantOperand(c *pg.A_Const) (operand, bool) {
 	if c.Isnull {
-		return operand{key: "null", same: "null", null: constantly(isTrue), constant: true}, true
+		return operand{key: "null", same: "null", null: constantly(isTrue), constant: true, plain: true}, true
 	}
 	text, ok := constantText(&pg.Node{Node: &pg.Node_AConst{AConst: c}})
 	if !ok {
@@ -155,12 +156,20 @@ func constantOperand(c *pg.A_Const) (operand, bool) {
 	default:
 		o.key = "boolean " + text
 	}
-	o.same, o.constant = o.key, true
+	o.same, o.constant, o.plain = o.key, true, true
 	return o, true
 }
 
 // textTypes are types that a cast to never makes null of something.
 var textTypes = map[string]bool{"text": true, "varchar": true, "bpchar": true, "name": true}
+
+// plainTypes are types to which a column of another type loses nothing that = would
+// see, where COALESCE makes one type of both. A text loses its trailing blanks to
+// char(n), a numeric its digits to float4.
+var plainTypes = map[string]bool{
+	"int2": true, "int4": true, "int8": true, "numeric": true, "float8": true, "bool": true, "text": true, "varchar": true,
+	"uuid": true, "date": true, "timestamp": true, "timestamptz": true,
+}
 
 func (p *prover) cast(c *pg.TypeCast) (operand, bool) {
 	o, ok := p.operand(c.Arg)
@@ -177,14 +186,16 @@ func (p *prover) cast(c *pg.TypeCast) (operand, bool) {
 		kind += "," + text
 	}
 	key := pair("cast", kind, o.key)
-	if textTypes[kind] {
-		return operand{key: key, same: key, null: o.null, text: o.text}, true
+	cast := operand{key: key, same: key, null: o.null}
+	switch {
+	case textTypes[kind]:
+		cast.text = o.text
+	case !o.constant:
+		// From jsonb, or to a domain, null may come of what is not null.
+		cast = p.result(key, o.null)
 	}
-	if o.constant {
-		return operand{key: key, same: key, null: o.null}, true
-	}
-	// From jsonb, or to a domain, null may come of what is not null.
-	return p.result(key, o.null), true
+	cast.plain = plainTypes[kind] && (c.Arg.GetAConst() != nil || c.Arg.GetParamRef() != nil)
+	return cast, true
 }
 
 // calculation is an operator that gives a value.
@@ -274,6 +285,8 @@ func (p *prover) function(c *pg.FuncCall) (operand, bool) {
 
 func (p *prover) coalesce(c *pg.CoalesceExpr) (operand, bool) {
 	o := operand{key: "coalesce"}
+	typed := "" // the one argument that may settle the type
+	mixed := false
 	nulls := make([]*formula, 0, len(c.Args))
 	for _, n := range c.Args {
 		a, ok := p.operand(n)
@@ -281,9 +294,16 @@ func (p *prover) coalesce(c *pg.CoalesceExpr) (operand, bool) {
 			return operand{}, false
 		}
 		o.coalesce = append(o.coalesce, a)
+		if !a.plain {
+			mixed = mixed || typed != "" && typed != a.key
+			typed = a.key
+		}
 		o.key = pair(o.key, a.key, "")
 		nulls = append(nulls, orFalse(a.null))
 	}
 	o.null, o.same = all(nulls...), o.key
+	if mixed {
+		o.coalesce = nil
+	}
 	return o, true
 }

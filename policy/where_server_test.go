@@ -33,12 +33,12 @@ func predicate(t *rapid.T, depth int) string {
 	pick := func(from ...string) string { return rapid.SampledFrom(from).Draw(t, "pick") }
 	number := func() string {
 		return pick("i", "j", "n", "f", "t.i", "0", "5", "5.5", "5.50", "-1", "3.0", "NULL::int", "i + 0", "1 * n", "f / 1", "j - 1", "i + j",
-			"coalesce(i, 5)", "coalesce(NULL, j)", "coalesce(n, f::numeric, 5)", "abs(i)", "length(s)", "'5'::int", "i::numeric", "n::float8",
+			"coalesce(i, 5)", "coalesce(NULL, j)", "coalesce(n, f::numeric, 5)", "coalesce(f, n)", "coalesce(n, 5.5)", "abs(i)", "length(s)", "'5'::int", "i::numeric", "n::float8",
 			"nullif(i, 5)", "array_length(a, 1)", "a[1]", "round(n)")
 	}
 	text := func() string {
 		return pick("s", "k", "t.s", "c::text", "'a'", "''", "'A '", "NULL::text", "s || ''", "'' || k", "s || k", "lower(s)", "upper(k)",
-			"coalesce(s, k)", "coalesce(s, '')", "substring(s from 'b')", "s COLLATE \"C\"", "left(s, 1)", "c || ''", "i::text")
+			"coalesce(s, k)", "coalesce(s, '')", "coalesce(c, s)", "coalesce(NULL::char(4), s)", "coalesce(s, 'a '::char(4))", "substring(s from 'b')", "s COLLATE \"C\"", "left(s, 1)", "c || ''", "i::text")
 	}
 	comparison := func() string { return pick("=", "<>", "!=", "<", "<=", ">", ">=") }
 	if depth > 0 {

@@ -155,6 +155,8 @@ func TestConditionsThatLeaveRowsOut(t *testing.T) {
 		id = coalesce($1::int, id)
 		$1 OR id = $2
 		nullif(id, 5) = id
+		coalesce(NULL::char(4), kind) = kind
+		coalesce(other, kind) = kind OR coalesce(other, kind) <> other
 		random() < id OR random() >= id
 		f(id) OR NOT f(id)
 		id === 5 OR id <> 5 AND id === 5

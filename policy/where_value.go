@@ -69,21 +69,27 @@ func (p *prover) parameter(number int32) operand {
 		return p.input(key)
 	}
 	v := &p.values[number-1]
+	free := (v.Type == 0 || v.Type == typeUnknown) && p.mentions.parameters[number] == 1
+	plain := free
+	switch v.Type {
+	case typeBool, typeInt2, typeInt4, typeInt8, typeText, typeVarchar:
+		plain = true
+	}
 	if v.Null {
-		return operand{key: "null", same: "null", null: constantly(isTrue), constant: true}
+		return operand{key: "null", same: "null", null: constantly(isTrue), constant: true, plain: plain}
 	}
 	text, ok := v.read()
 	if !ok {
-		return operand{key: key, same: key}
+		return operand{key: key, same: key, plain: plain}
 	}
-	o := operand{key: key, same: key, text: &text}
+	o := operand{key: key, same: key, text: &text, plain: plain}
 	switch {
 	case v.Type == typeInt2, v.Type == typeInt4, v.Type == typeInt8:
 		if n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64); err == nil && len(text) <= maxDigits {
 			o.text, o.number = nil, big.NewRat(n, 1)
 			o.same = "number " + o.number.RatString()
 		}
-	case v.Text && (v.Type == 0 || v.Type == typeUnknown) && p.mentions.parameters[number] == 1:
+	case v.Text && free:
 		o.key, o.same, o.constant = "text "+text, "text "+text, true
 	}
 	return o
