@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -26,9 +27,9 @@ type Catalog struct {
 	// may be missing beyond those that were asked for by name.
 	Cut bool `json:"cut"`
 
-	// fresh is true in the answer of the server to a question about this very
-	// statement; see Kept.
-	fresh bool
+	// sameNames and sameRows are true in the answer to a question about this very
+	// statement: names mean what they meant, tables hold what they held. See Kept.
+	sameNames, sameRows bool
 }
 
 // A Name is a relation or a function as a statement writes it, folded and
@@ -46,13 +47,16 @@ type NameKind string
 const (
 	NameRelation NameKind = "relation"
 	NameFunction NameKind = "function"
+	NameType     NameKind = "type"
+	NameSchema   NameKind = "schema"
 )
 
-// Found is what one name means in the session: the relation that search_path
-// finds, or none; for a function the number of those that a call may mean.
+// Found is what one name means in the session. Those that a function's name may
+// mean are among the functions of the catalogue.
 type Found struct {
 	Name
-	OID uint32 `json:"oid,omitempty"` // of a relation; 0 where there is none
+	OID    uint32 `json:"oid,omitempty"`    // 0 where there is none of that name
+	Hidden bool   `json:"hidden,omitempty"` // the role may not look into the schema
 }
 
 // A Relation is a table, a view or anything else that pg_class holds.
@@ -69,15 +73,20 @@ type Relation struct {
 	Rows  float64 `json:"rows"`
 	Pages int     `json:"pages"`
 
-	// Empty is true where the relation and all below it have no storage in use:
-	// they held no row, not even one of an open transaction, when asked.
+	// Empty is true where a table has no storage in use: it held no row of its
+	// own, not even one of an open transaction, when asked. What is below it is
+	// asked about apart.
 	Empty bool `json:"empty,omitempty"`
 
+	// LastValue is that of a sequence, where the role may see it and there is one.
+	LastValue *int64 `json:"last_value,omitempty"`
+
+	RowSecurity bool `json:"row_security,omitempty"`
+
 	Columns []Column   `json:"columns,omitempty"`
-	Keys    [][]string `json:"keys,omitempty"`     // unique keys, valid and over NOT NULL columns only
-	Below   []uint32   `json:"below,omitempty"`    // direct partitions and inheriting tables
-	Bases   []uint32   `json:"bases,omitempty"`    // what the query of a view names
-	ViewSQL string     `json:"view_sql,omitempty"` // the query of a view
+	Keys    [][]string `json:"keys,omitempty"`  // unique keys, valid and over NOT NULL columns only
+	Below   []uint32   `json:"below,omitempty"` // direct partitions and inheriting tables
+	Bases   []uint32   `json:"bases,omitempty"` // what the query of a view names
 
 	Triggers []Trigger     `json:"triggers,omitempty"`
 	Rules    []RewriteRule `json:"rules,omitempty"`
@@ -102,19 +111,22 @@ type ForeignKey struct {
 	Name              string   `json:"name"`
 	From              uint32   `json:"from"`
 	To                uint32   `json:"to"`
-	ReferencedColumns []string `json:"referenced_columns"`
+	Columns           []string `json:"columns"`            // of From
+	ReferencedColumns []string `json:"referenced_columns"` // of To
+	Validated         bool     `json:"validated,omitempty"`
 	OnDelete          string   `json:"on_delete"`
 	OnUpdate          string   `json:"on_update"`
 }
 
 // A Trigger is a trigger that is not disabled and not part of a constraint.
 type Trigger struct {
-	Name     string   `json:"name"`
-	Timing   string   `json:"timing"` // before, after, instead of
-	Events   []string `json:"events"` // insert, update, delete, truncate
-	Row      bool     `json:"row,omitempty"`
-	Columns  []string `json:"columns,omitempty"` // of UPDATE OF
-	Function uint32   `json:"function"`
+	Name   string   `json:"name"`
+	Timing string   `json:"timing"` // before, after, instead of
+	Events []string `json:"events"` // insert, update, delete, truncate
+	Row    bool     `json:"row,omitempty"`
+	// Conditional is true with WHEN or with UPDATE OF columns.
+	Conditional bool   `json:"conditional,omitempty"`
+	Function    uint32 `json:"function"`
 }
 
 // A RewriteRule is a rule other than that of a view.
@@ -135,13 +147,14 @@ type Function struct {
 	Language        string `json:"language"`
 	Body            string `json:"body,omitempty"` // prosrc, or the body of BEGIN ATOMIC
 	SecurityDefiner bool   `json:"security_definer,omitempty"`
+	Settings        bool   `json:"settings,omitempty"` // it runs under settings of its own
 	BuiltIn         bool   `json:"built_in,omitempty"` // made by initdb, in pg_catalog
 }
 
 // DecodeCatalog reads a catalogue from its JSON form, as a server has just
 // answered it.
 func DecodeCatalog(text []byte) (*Catalog, error) {
-	c := &Catalog{fresh: true}
+	c := &Catalog{sameNames: true, sameRows: true}
 	if err := json.Unmarshal(text, c); err != nil {
 		return nil, fmt.Errorf("decode the catalogue: %w", err)
 	}
@@ -153,6 +166,92 @@ func DecodeCatalog(text []byte) (*Catalog, error) {
 // and never milder.
 func (c *Catalog) Kept() *Catalog {
 	k := *c
-	k.fresh = false
+	k.sameNames, k.sameRows = false, false
 	return &k
+}
+
+// found gives what the name means, and false if it was not asked for.
+func (c *Catalog) found(n Name) (Found, bool) {
+	for i := range c.Found {
+		if c.Found[i].Name == n {
+			return c.Found[i], true
+		}
+	}
+	return Found{}, false
+}
+
+// relation gives the relation of that OID, or nil.
+func (c *Catalog) relation(oid uint32) *Relation {
+	for i := range c.Relations {
+		if oid != 0 && c.Relations[i].OID == oid {
+			return &c.Relations[i]
+		}
+	}
+	return nil
+}
+
+// relationNamed gives the relation that the statement means by a name, or nil.
+func (c *Catalog) relationNamed(t Table) *Relation {
+	f, _ := c.found(Name{Schema: t.Schema, Name: t.Name, Kind: NameRelation})
+	return c.relation(f.OID)
+}
+
+// missing says that nothing goes by the name, for certain.
+func (c *Catalog) missing(n Name) bool {
+	f, asked := c.found(n)
+	if !asked || f.Hidden {
+		return false
+	}
+	if n.Kind == NameFunction {
+		return len(c.functions(Table{Schema: n.Schema, Name: n.Name})) == 0
+	}
+	return f.OID == 0
+}
+
+// columns gives the columns of a relation as the statement writes it.
+func (c *Catalog) columns(t Table) ([]Column, bool) {
+	r := c.relationNamed(t)
+	if r == nil || len(r.Columns) == 0 {
+		return nil, false
+	}
+	return r.Columns, true
+}
+
+// functions lists those that a call by this name may mean. The function of a
+// trigger may be among them though search_path does not find it: the doubt
+// counts against the call.
+func (c *Catalog) functions(name Table) []*Function {
+	var all []*Function
+	for i := range c.Functions {
+		f := &c.Functions[i]
+		if f.Name == name.Name && (name.Schema == "" || name.Schema == f.Schema || name.Schema == "pg_temp") {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// function gives the function of that OID, or nil.
+func (c *Catalog) function(oid uint32) *Function {
+	for i := range c.Functions {
+		if c.Functions[i].OID == oid {
+			return &c.Functions[i]
+		}
+	}
+	return nil
+}
+
+// empty says that a table and all that is below it held no row when asked.
+func (c *Catalog) empty(r *Relation) bool { return c.emptyBelow(r, 0) }
+
+func (c *Catalog) emptyBelow(r *Relation, depth int) bool {
+	if r == nil || !r.Empty || !slices.Contains([]string{"r", "p", "m"}, r.Kind) || depth > maxCascadeDepth {
+		return false
+	}
+	for _, oid := range r.Below {
+		if !c.emptyBelow(c.relation(oid), depth+1) {
+			return false
+		}
+	}
+	return true
 }

@@ -15,8 +15,8 @@ func BenchmarkDecide(b *testing.B) {
 	}{
 		{"select", facts(on("select"))},
 		{"insert", facts(on("insert", "public.orders"))},
-		{"delete", facts(Action{Class: "delete", Where: WherePresent, Tables: []Table{{"public", "orders"}}})},
-		{"held", facts(Action{Class: "delete", Where: WhereMissing, Tables: []Table{{"public", "orders"}}})},
+		{"delete", facts(Action{Class: "delete", Where: WherePresent, Tables: []Table{{Schema: "public", Name: "orders"}}})},
+		{"held", facts(Action{Class: "delete", Where: WhereMissing, Tables: []Table{{Schema: "public", Name: "orders"}}})},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()

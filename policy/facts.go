@@ -87,13 +87,53 @@ type Action struct {
 	// "operator ===".
 	Functions []string
 
+	// What follows is known once a catalogue was asked; see Reader.Refine.
+
+	// Cascades are the further relations that the action reaches: what is behind a
+	// view, partitions, and what foreign keys take along. CascadesCut is true where
+	// there are more than are listed.
+	Cascades    []Cascade
+	CascadesCut bool
+
+	// Triggers are the triggers and rules that the action sets off, on the tables
+	// that it names and on those that it reaches: "trigger t on public.orders".
+	Triggers []string
+
+	// AtMostRows is how many rows the WHERE can choose at most, because it names
+	// that many values of a unique key; 0 where nothing is known.
+	AtMostRows int
+
+	// Empty is true where the action is known to find nothing to act on: its tables
+	// hold no row, or what it names is not there.
+	Empty bool
+
 	judged []judged // what Where was judged by
+	sets   []string // the columns that UPDATE sets
 	call   *call    // the call whose arguments are parameters
 }
 
 // Table is a relation as written, folded and unquoted as PostgreSQL does it.
-// Schema is empty where the text gives none.
-type Table struct{ Schema, Name string }
+// Schema is empty where the text gives none, and no catalogue was asked.
+type Table struct {
+	Schema, Name string
+
+	// Of a catalogue that was asked: it belongs to the session alone, it holds no
+	// row, there is none of that name.
+	Temporary, Empty, Missing bool
+}
+
+// A Cascade is a relation that an action reaches without naming it.
+type Cascade struct {
+	Table Table
+	From  Table  // what it is reached from
+	Via   string // the foreign key; empty for views and partitions
+
+	// Effect is what happens to it: delete, update, truncate, "set null", "set
+	// default" or "drop constraint" by a foreign key; "view", "partition" or
+	// "inherits" where the action itself goes on to it.
+	Effect string
+	Depth  int // steps from what the action names, from 1
+}
 
 // Setting is one parameter that a statement sets. Value is empty, and Known is
 // false, for RESET, for DEFAULT and for a value that is no constant.

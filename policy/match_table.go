@@ -93,7 +93,20 @@ func (g objectGlobs) all(n int, object func(int) (schema, name string)) truth {
 // all patterns exclude.
 type tableCondition struct{ globs objectGlobs }
 
+//
+// What is behind a view, and the partitions, count as tables that may be acted
+// upon: they can be the doubt that keeps a rule, and are never what allows.
 func (c *tableCondition) met(_ *Session, _ *Facts, a *Action) truth {
+	t := c.named(a)
+	for i := 0; t == no && len(c.globs.include) > 0 && i < len(a.Cascades); i++ {
+		if x := &a.Cascades[i]; x.direct() && c.globs.match(x.Table.Schema, x.Table.Name) != no {
+			t = cannotTell
+		}
+	}
+	return t
+}
+
+func (c *tableCondition) named(a *Action) truth {
 	switch {
 	case unread(a):
 		return cannotTell

@@ -15,7 +15,8 @@ var (
 	fileKeys    = []string{"version", "include", "defaults", "groups", "rules"}
 	defaultKeys = []string{"allowed", "unparsed", "unknown", "approve"}
 	ruleKeys    = []string{"id", "title", "match", "when", "action", "approve", "undo", "hint", "final", "scope"}
-	matchKeys   = []string{"statement", "where", "table", "function", "cascade", "setting", "user", "role", "database",
+	matchKeys   = []string{"statement", "where", "table", "function", "cascade", "cascades",
+		"temporary", "empty", "setting", "user", "role", "database",
 		"application", "address", "transaction", "restore", "time", "rows", "share", "budget"}
 	settingKeys = []string{"name", "values"}
 	timeKeys    = []string{"days", "from", "to", "zone"}
@@ -263,7 +264,7 @@ func (d *document) condition(e entry) condition {
 	switch e.key {
 	case "where":
 		return d.where(e.val)
-	case "table", "function":
+	case "table", "function", "cascades":
 		texts, ok := d.texts(e.val, e.key, func(s string) string {
 			_, wrong := newObjectGlob(strings.TrimPrefix(s, "!"))
 			return wrong
@@ -272,12 +273,22 @@ func (d *document) condition(e entry) condition {
 		case !ok:
 		case e.key == "table":
 			return &tableCondition{newObjectGlobs(texts)}
+		case e.key == "cascades":
+			return &cascadesCondition{newObjectGlobs(texts)}
 		default:
 			return &functionCondition{newObjectGlobs(texts)}
 		}
 	case "cascade":
 		if b, ok := d.boolean(e.val, e.key); ok {
 			return &cascadeCondition{b}
+		}
+	case "temporary":
+		if b, ok := d.boolean(e.val, e.key); ok {
+			return &temporaryCondition{b}
+		}
+	case "empty":
+		if b, ok := d.boolean(e.val, e.key); ok {
+			return &emptyCondition{b}
 		}
 	case "restore":
 		if b, ok := d.boolean(e.val, e.key); ok {

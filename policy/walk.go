@@ -160,7 +160,7 @@ func (w *walker) insert(s *pg.InsertStmt, a Action) {
 	w.add(a)
 	if c := s.OnConflictClause; c.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
 		w.add(Action{
-			Class: classUpdate, Carrier: within(a.Carrier, "ON CONFLICT"), Tables: a.Tables,
+			Class: classUpdate, Carrier: within(a.Carrier, "ON CONFLICT"), Tables: a.Tables, sets: targetNames(c.TargetList),
 			Where: WherePresent, Proof: "only the rows that conflict with an inserted one",
 		})
 		w.list(c.TargetList, a.Carrier)
@@ -172,7 +172,7 @@ func (w *walker) insert(s *pg.InsertStmt, a Action) {
 }
 
 func (w *walker) update(s *pg.UpdateStmt, a Action) {
-	a.Tables = tables(s.Relation)
+	a.Tables, a.sets = tables(s.Relation), targetNames(s.TargetList)
 	w.judgedBy(&a, s.Relation, s.FromClause, s.WhereClause)
 	w.add(a)
 	if set := pgSettings(s); set != nil {
@@ -208,7 +208,7 @@ func (w *walker) merge(s *pg.MergeStmt, a Action) {
 		case pg.CmdType_CMD_DELETE:
 			b.Class = classDelete
 		case pg.CmdType_CMD_UPDATE:
-			b.Class = classUpdate
+			b.Class, b.sets = classUpdate, targetNames(when.TargetList)
 		case pg.CmdType_CMD_INSERT:
 			b.Class = classInsert
 		default:

@@ -76,6 +76,15 @@ func objectOf(kind pg.ObjectType, n *pg.Node) Table {
 	return Table{}
 }
 
+// targetNames gives the columns that the SET of an UPDATE names.
+func targetNames(list []*pg.Node) []string {
+	all := make([]string, 0, len(list))
+	for _, n := range list {
+		all = append(all, n.GetResTarget().GetName())
+	}
+	return all
+}
+
 func objects(kind pg.ObjectType, list []*pg.Node) []Table {
 	all := make([]Table, 0, len(list))
 	for _, n := range list {

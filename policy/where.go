@@ -29,6 +29,9 @@ type judged struct {
 	statement *mentions // what else the statement holds
 	values    []Parameter
 	columns   func(Table) ([]Column, bool)
+
+	// settle changes the answer by what the catalogue knows of tables, or is nil.
+	settle func(*judged, Where, string) (Where, string)
 }
 
 // judge says what the WHERE of an UPDATE, a DELETE, a branch of MERGE or a SELECT
@@ -88,7 +91,11 @@ func (j *judged) prover(steps *int) *prover {
 func (a *Action) judge() {
 	a.Where = WhereNone
 	for i := range a.judged {
-		if w, proof := a.judged[i].judge(); a.Where == WhereNone || w < a.Where {
+		w, proof := a.judged[i].judge()
+		if settle := a.judged[i].settle; settle != nil {
+			w, proof = settle(&a.judged[i], w, proof)
+		}
+		if a.Where == WhereNone || w < a.Where {
 			a.Where, a.Proof = w, proof
 		}
 	}

@@ -3,40 +3,30 @@
 package impact
 
 import (
+	_ "embed"
 	"strings"
 
 	"github.com/pgsluice/pgsluice/policy"
 )
 
-// CatalogSQL asks the catalogue about the names of a statement. Its parameters
-// are those of CatalogParameters; its one row has one column, for DecodeCatalog.
-const CatalogSQL = `SELECT pg_catalog.json_build_object('server_version', pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
-	'found', pg_catalog.array_to_json($1::pg_catalog.text[]), 'functions', pg_catalog.array_to_json($2::pg_catalog.text[]))::pg_catalog.text`
+// CatalogSQL asks the catalogue about the names of a statement, in PostgreSQL 15
+// to 18 and as any role. Its parameters are those of CatalogParameters; its one
+// row has one column, for DecodeCatalog. It takes no lock that outlasts it, but on
+// the relations of a rule or of a BEGIN ATOMIC body that is written out. Most of
+// its time is planning: a session does well to keep it prepared.
+//
+//go:embed catalog.sql
+var CatalogSQL string
 
 // CatalogParameters are the parameters of CatalogSQL for the names, in the text
 // format.
 func CatalogParameters(names []policy.Name) [][]byte {
-	var relations, functions []string
-	for _, n := range names {
-		if n.Kind == policy.NameFunction {
-			functions = append(functions, written(n))
-		} else {
-			relations = append(relations, written(n))
-		}
+	schemas, own, kinds := make([]string, len(names)), make([]string, len(names)), make([]string, len(names))
+	for i, n := range names {
+		schemas[i], own[i], kinds[i] = n.Schema, n.Name, string(n.Kind)
 	}
-	return [][]byte{array(relations), array(functions)}
+	return [][]byte{array(schemas), array(own), array(kinds)}
 }
-
-// written is the name with every part in quotes.
-func written(n policy.Name) string {
-	name := quoted(n.Name)
-	if n.Schema != "" {
-		name = quoted(n.Schema) + "." + name
-	}
-	return name
-}
-
-func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
 // array writes an array of text as array_in reads it.
 func array(items []string) []byte {
