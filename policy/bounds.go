@@ -12,9 +12,12 @@ import "strings"
 // JSON and XML) parses on a stack of 768 KiB; glibc gives a thread 2 MiB where
 // the limit is "unlimited", else what the limit says.
 const (
-	// maxText is the longest text, in bytes. pg_dump's longest INSERT and
-	// PostgreSQL's own clients stay far below.
+	// maxText is the longest text that the parser is given, in bytes. PostgreSQL's
+	// own clients stay far below.
 	maxText = 16 << 20
+	// maxBulk is the longest text of all: rows of constants are left out before the
+	// parser sees it.
+	maxBulk = 64 << 20
 	// maxNesting bounds open brackets and CASEs.
 	maxNesting = 250
 	// maxDepth bounds what can nest the tree without a bracket: operators,

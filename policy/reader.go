@@ -107,14 +107,23 @@ func isASCII(text string) bool {
 }
 
 // parse reads text without the cache.
-func (r *Reader) parse(text string) (facts []*Facts) {
-	if problem := outOfBounds(text); problem != "" {
+func (r *Reader) parse(text string) []*Facts {
+	if len(text) > maxBulk {
+		return unparsed(text, "the text is longer than 64 MiB")
+	}
+	short, cuts := collapse(text)
+	return r.parseShort(text, short, cuts)
+}
+
+// parseShort reads text from what collapse has made of it.
+func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
+	if problem := outOfBounds(short); problem != "" {
 		return unparsed(text, problem)
 	}
 	if !utf8.ValidString(text) {
 		return unparsed(text, "the text is not valid UTF-8")
 	}
-	if len(text) > largeText {
+	if len(short) > largeText {
 		r.large <- struct{}{}
 		defer func() { <-r.large }()
 	}
@@ -123,7 +132,7 @@ func (r *Reader) parse(text string) (facts []*Facts) {
 			facts = unparsed(text, "the statement could not be judged")
 		}
 	}()
-	tree, err := pg.Parse(text)
+	tree, err := pg.Parse(short)
 	if err != nil {
 		if !couldWrite(text) {
 			return []*Facts{{
@@ -136,12 +145,13 @@ func (r *Reader) parse(text string) (facts []*Facts) {
 		return unparsed(text, "the grammar does not know this") // err quotes the text
 	}
 	all := make([]*Facts, 0, len(tree.Stmts))
+	places := restorer{cuts: cuts}
 	for _, s := range tree.Stmts {
-		own := text[s.StmtLocation:]
+		start, end := places.start(int(s.StmtLocation)), len(text)
 		if s.StmtLen > 0 {
-			own = own[:s.StmtLen]
+			end = places.end(int(s.StmtLocation + s.StmtLen))
 		}
-		all = append(all, factsOf(s.Stmt, strings.TrimSpace(own)))
+		all = append(all, factsOf(s.Stmt, strings.TrimSpace(text[start:end])))
 	}
 	return all
 }
