@@ -73,6 +73,10 @@ var caseTime = time.Date(2026, time.January, 7, 12, 0, 0, 0, time.UTC)
 // Before its first statement a section can describe the session:
 //
 //	-- session: application=psql database=shop transaction=open
+//
+// A section catalog.json is what the server's catalogue says (see Catalog); it is
+// taken to be asked before each statement of the file. Without one the statements
+// are judged by their text.
 func RunCases(file string, reader *Reader, policy *Policy) ([]CaseResult, error) {
 	text, err := readFile(file)
 	if err != nil {
@@ -86,15 +90,19 @@ func RunCases(file string, reader *Reader, policy *Policy) ([]CaseResult, error)
 	if err != nil {
 		return nil, err
 	}
+	catalog, err := catalogOf(file, sections)
+	if err != nil {
+		return nil, err
+	}
 	var all []CaseResult
 	for _, s := range sections {
 		switch {
-		case s.name == "policy.yaml":
+		case s.name == "policy.yaml", s.name == "catalog.json":
 		case strings.HasSuffix(s.name, ".sql"):
-			all = append(all, s.run(file, reader, policy)...)
+			all = append(all, s.run(file, reader, policy, catalog)...)
 		default:
 			all = append(all, CaseResult{File: file, Line: s.line - 1,
-				Why: fmt.Sprintf("section %q is neither policy.yaml nor user.sql", s.name)})
+				Why: fmt.Sprintf("section %q is neither policy.yaml nor catalog.json nor user.sql", s.name)})
 		}
 	}
 	if len(all) == 0 {
@@ -119,6 +127,20 @@ func policyOf(file string, sections []section, given *Policy) (*Policy, error) {
 		return Load(dir, nil)
 	}
 	return Standard(), nil
+}
+
+// catalogOf finds the catalogue that the cases of a file state, or nil.
+func catalogOf(file string, sections []section) (*Catalog, error) {
+	for _, s := range sections {
+		if s.name == "catalog.json" {
+			c, err := DecodeCatalog([]byte(s.text))
+			if err != nil {
+				return nil, fmt.Errorf("read policy cases: %s: %w", file, err)
+			}
+			return c, nil
+		}
+	}
+	return nil, nil
 }
 
 // section is a part of a txtar file.
@@ -149,9 +171,9 @@ func split(text string) []section {
 var expectation = regexp.MustCompile(`^(allow|warn|hold|ticket|block)(?:\s+([a-z0-9-]+))?(?:\s+\(.*\))?$`)
 
 // run plays the section as one session.
-func (s section) run(file string, reader *Reader, policy *Policy) []CaseResult {
+func (s section) run(file string, reader *Reader, policy *Policy, catalog *Catalog) []CaseResult {
 	replay := &Replay{
-		Policy: policy, Reader: reader,
+		Policy: policy, Reader: reader, Catalog: catalog,
 		Lexing: Lexing{Encoding: "UTF8", StandardConformingStrings: true, Known: true},
 		Session: Session{
 			User: strings.TrimSuffix(s.name, ".sql"), Database: "postgres",

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -155,7 +156,9 @@ type Function struct {
 // answered it.
 func DecodeCatalog(text []byte) (*Catalog, error) {
 	c := &Catalog{sameNames: true, sameRows: true}
-	if err := json.Unmarshal(text, c); err != nil {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields() // people write such files, too
+	if err := d.Decode(c); err != nil {
 		return nil, fmt.Errorf("decode the catalogue: %w", err)
 	}
 	return c, nil
@@ -170,12 +173,32 @@ func (c *Catalog) Kept() *Catalog {
 	return &k
 }
 
-// found gives what the name means, and false if it was not asked for.
+// found gives what the name means, and false if it was not asked for. A
+// catalogue that a person wrote may leave out what was asked: then the name means
+// what goes by it here.
 func (c *Catalog) found(n Name) (Found, bool) {
+	if c.Found == nil {
+		return c.listed(n)
+	}
 	for i := range c.Found {
 		if c.Found[i].Name == n {
 			return c.Found[i], true
 		}
+	}
+	return Found{}, false
+}
+
+func (c *Catalog) listed(n Name) (Found, bool) {
+	t := Table{Schema: n.Schema, Name: n.Name}
+	switch n.Kind {
+	case NameRelation:
+		for i := range c.Relations {
+			if r := &c.Relations[i]; r.Name == n.Name && (n.Schema == "" || n.Schema == r.table().Schema || n.Schema == r.Schema) {
+				return Found{Name: n, OID: r.OID}, true
+			}
+		}
+	case NameFunction:
+		return Found{Name: n}, len(c.functions(t)) > 0
 	}
 	return Found{}, false
 }

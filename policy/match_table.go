@@ -93,7 +93,6 @@ func (g objectGlobs) all(n int, object func(int) (schema, name string)) truth {
 // all patterns exclude.
 type tableCondition struct{ globs objectGlobs }
 
-//
 // What is behind a view, and the partitions, count as tables that may be acted
 // upon: they can be the doubt that keeps a rule, and are never what allows.
 func (c *tableCondition) met(_ *Session, _ *Facts, a *Action) truth {

@@ -12,6 +12,10 @@ type Replay struct {
 	Lexing  Lexing
 	Session Session
 
+	// Catalog is what the server's catalogue says before each text; nil where none
+	// is asked.
+	Catalog *Catalog
+
 	prepared map[string]*Facts
 	watch    RestoreWatch
 }
@@ -27,6 +31,7 @@ type Outcome struct {
 // only comments.
 func (r *Replay) Next(text string) []Outcome {
 	var all []Outcome
+	refining := r.Reader.refineBatch(r.Catalog)
 	for _, f := range r.Reader.Read(text, r.Lexing) {
 		r.watch.Note(f, r.Session.Application)
 		r.Session.Restore = r.Session.Restore || r.watch.Restore()
@@ -37,6 +42,7 @@ func (r *Replay) Next(text string) []Outcome {
 			}
 			f = f.With([]*Facts{prepared})
 		}
+		f = refining.next(f)
 		all = append(all, Outcome{Facts: f, Session: r.Session, Decision: r.Policy.Decide(&r.Session, f)})
 		r.after(f)
 	}

@@ -113,7 +113,12 @@ SELECT pg_catalog.json_build_object(
         FROM trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) r.oid) END,
       'rules', CASE WHEN r.relhasrules AND r.acted THEN (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', w.rulename,
           'event', CASE WHEN w.ev_type OPERATOR(pg_catalog.=) '2' THEN 'update' WHEN w.ev_type OPERATOR(pg_catalog.=) '3' THEN 'insert' WHEN w.ev_type OPERATOR(pg_catalog.=) '4' THEN 'delete' END,
-          'instead', w.is_instead, 'definition', pg_catalog.pg_get_ruledef(w.oid)) ORDER BY w.rulename)
+          'instead', w.is_instead, 
+          /* It runs a query of its own under the session's search_path: not where
+             that finds another operator before the one of pg_catalog. */
+          'definition', CASE WHEN (SELECT pg_catalog.array_position(p.path, 'pg_catalog'::pg_catalog.name) OPERATOR(pg_catalog.=) CASE
+              WHEN pg_catalog.starts_with(p.path[1]::pg_catalog.text, 'pg_temp_') THEN 2 ELSE 1 END FROM pg_catalog.current_schemas(true) p(path))
+            THEN pg_catalog.pg_get_ruledef(w.oid) ELSE '' END) ORDER BY w.rulename)
         FROM pg_catalog.pg_rewrite w WHERE w.ev_class OPERATOR(pg_catalog.=) r.oid
           AND w.ev_type OPERATOR(pg_catalog.<>) '1' AND w.ev_enabled OPERATOR(pg_catalog.<>) 'D') END,
       'written', CASE WHEN r.acted AND r.relkind OPERATOR(pg_catalog.=) 'r' THEN pg_catalog.pg_stat_get_tuples_inserted(r.oid)
@@ -135,7 +140,11 @@ SELECT pg_catalog.json_build_object(
         WHEN k.confupdtype OPERATOR(pg_catalog.=) 'r' THEN 'restrict' ELSE 'no action' END) ORDER BY k.oid)
     FROM relation r CROSS JOIN LATERAL (SELECT * FROM pg_catalog.pg_constraint k
       WHERE k.conrelid OPERATOR(pg_catalog.=) r.oid AND k.contype OPERATOR(pg_catalog.=) 'f' OFFSET 0) k
-    WHERE EXISTS (SELECT FROM near n WHERE n.oid OPERATOR(pg_catalog.=) k.confrelid)),
+    WHERE EXISTS (SELECT FROM near n WHERE n.oid OPERATOR(pg_catalog.=) k.confrelid)
+      /* Partitions have copies of a foreign key, on either side. */
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint p JOIN near n ON n.oid OPERATOR(pg_catalog.=) p.confrelid
+        WHERE p.oid OPERATOR(pg_catalog.=) k.conparentid AND (p.confrelid OPERATOR(pg_catalog.=) k.confrelid
+          OR p.conrelid OPERATOR(pg_catalog.=) k.conrelid))),
   'functions', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('oid', p.oid::pg_catalog.int8, 'schema', s.nspname,
       'name', p.proname, 'kind', p.prokind, 'volatility', p.provolatile, 'language', l.lanname,
       'security_definer', p.prosecdef, 'settings', p.proconfig IS NOT NULL,
