@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -322,7 +323,7 @@ func (w *wire) act(line string) error {
 		if rest(4) == "refused" {
 			var r *approval.Refusal
 			if !errors.As(err, &r) {
-				return fmt.Errorf("want a refusal, got %v", err)
+				return fmt.Errorf("want a refusal, got %w", cmp.Or(err, errors.New("none")))
 			}
 			return nil
 		}
