@@ -25,8 +25,8 @@ import (
 // (client.go, gate.go, hold.go), the other reads the server and writes to the
 // client (server.go). What both need is under mu. One owner goroutine with two
 // readers that hand over by channel would be simpler to reason about, but the
-// hops cost 15 % of a round trip with one client and 5 % with eight
-// (BenchmarkJoin in join_test.go).
+// hops cost 15 % of a round trip with two clients and 5 % with eight (BenchmarkJoin
+// in bench_test.go).
 type session struct {
 	p     *Proxy
 	id    string
