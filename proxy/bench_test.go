@@ -64,7 +64,7 @@ func fakeServer(b *testing.B) string {
 				return
 			}
 			n += m
-			whole, rest := frames(buf[:n])
+			whole, rest := splitFrames(buf[:n])
 			var out []byte
 			for i, f := range whole {
 				switch {
