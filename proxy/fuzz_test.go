@@ -117,7 +117,7 @@ func FuzzClientBytes(f *testing.F) {
 		server.Close()
 		<-done
 		sent, _ := bytes.CutPrefix(got, startupBytes)
-		whole, _ := frames(sent)
+		whole, _ := splitFrames(sent)
 		for _, frame := range whole {
 			switch frame[0] {
 			case 'Q':

@@ -2,13 +2,10 @@ package proxy
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,59 +49,69 @@ func (s *session) decideHeld(ctx context.Context) error {
 		return nil
 	}
 	first := t.held[0]
+	h := &hold{cancelled: make(chan struct{})}
 	s.mu.Lock()
 	skipped := s.q.empty() && s.q.skipping
+	s.holding = h
 	s.mu.Unlock()
+	defer s.endHold(h)
 	if skipped { // the server discards it, and whatever else comes before Sync
-		t.cut(first.at)
-		t.held = nil
+		t.dropHeld()
 		return nil
 	}
-	grant, refused, err := s.ask(ctx, first)
+	grant, refused, err := s.seekApproval(ctx, h, first)
 	if err == nil && refused == nil && grant == nil {
 		err = errors.New("a held statement came back without an answer")
 	}
+	if grant != nil && s.endHold(h) { // cancelled before any of it was sent
+		s.finish(ctx, finished{grant, approval.Failed, "cancelled by the client before it was sent"})
+		refused = cancelledByUser(first.decision, grant.Request().ID)
+	}
+	restore := first.decision.Rule.Scope == policy.ScopeSession
 	switch {
 	case err != nil:
-		t.cut(first.at)
-		t.held = nil
+		t.dropHeld()
 		return err
 	case refused != nil:
-		if first.decision.Rule.Scope == policy.ScopeSession {
+		if restore {
 			t.restoreRefused = refused
 		}
 		s.refuse(first.sent, "", refused)
 		return nil
 	}
-	if first.decision.Rule.Scope == policy.ScopeSession {
+	if restore {
 		t.restoreGranted = first.decision.ID()
 	}
 	t.held = nil
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.running = append(s.running, grant) // ends with the segment that is about to be sent
+	t.grants = append(t.grants, grant)
 	return nil
 }
 
-// ask opens or joins the request for what is held and waits for its end. It
-// returns a grant, or what the client is to be told, or an error that ends the
-// session.
-func (s *session) ask(ctx context.Context, first held) (*approval.Grant, *refusal, error) {
-	t := &s.toServer
+// seekApproval opens or joins the request for what is held and waits for its
+// end. It returns a grant, or what the client is to be told, or an error that
+// ends the session.
+func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*approval.Grant, *refusal, error) {
 	ctx, done := context.WithCancel(ctx)
 	defer done()
-	w, err := s.p.c.Approvals.Open(ctx, s.asking())
+	ask, refused, err := s.asking()
+	if refused != nil || err != nil {
+		return nil, refused, err
+	}
+	w, err := s.p.c.Approvals.Open(ctx, ask)
 	switch {
 	case errors.Is(err, approval.ErrNobody):
-		if err := s.record(ctx, approval.KindBlocked, first.decision, first.text); err != nil {
+		if s.record(ctx, approval.KindBlocked, first.decision, ask.Statement) != nil {
 			return nil, notOnRecord(first.decision, first.decided), nil
 		}
-		return nil, nobodyMayApprove(first.decision, first.decided, t.session.User, err), nil
+		return nil, nobodyMayApprove(first.decision, first.decided, ask.Login, err), nil
 	case err != nil:
 		s.p.c.Log.Error("request not opened", zap.String("session", s.id), zap.Error(err))
 		return nil, notOnRecord(first.decision, first.decided), nil
 	}
 	defer w.Release()
+	s.mu.Lock()
+	h.request = w.Request().ID
+	s.mu.Unlock()
 	select {
 	case <-w.Settled(): // approved before: this is the same statement sent again
 		return s.release(ctx, w, first)
@@ -115,7 +122,7 @@ func (s *session) ask(ctx context.Context, first held) (*approval.Grant, *refusa
 			return ticketOpened(r, subject(first.decided), s.approvers(r), s.p.c.Where, s.p.c.Approvals.Window())
 		})
 	}
-	return s.wait(ctx, w, first)
+	return s.wait(ctx, h, w, first)
 }
 
 // ticketOnly reports whether what is held cannot wait on the wire: its rule says
@@ -128,62 +135,6 @@ func (s *session) ticketOnly() bool {
 		}
 	}
 	return s.p.c.MaxWait <= 0 || s.toServer.batchSent
-}
-
-// asking describes what is staged and held, as one request.
-func (s *session) asking() approval.Ask {
-	t := &s.toServer
-	first := t.held[0]
-	a := approval.Ask{
-		Mode: approval.Hold, Scope: approval.OneStatement,
-		Rule: first.decision.ID(), Title: reason(first.decision, first.decided),
-		PolicyHash: s.p.c.Policy().Hash(), Quorum: s.quorum(),
-		Server: s.p.c.Server, Database: t.session.Database, Login: t.session.User, Role: t.session.Role,
-		Application: t.session.Application, Address: s.client.RemoteAddr().String(), Session: s.id,
-		InTransaction: first.now == inside, Impact: subject(first.decided),
-	}
-	if s.ticketOnly() {
-		a.Mode = approval.Ticket
-	}
-	if first.decision.Rule.Scope == policy.ScopeSession {
-		a.Scope = approval.WholeSession
-	}
-	digest := sha256.New()
-	var texts []string
-	for _, h := range t.held {
-		texts = append(texts, h.text)
-		a.Parameters = append(a.Parameters, h.parameters...)
-		fmt.Fprintf(digest, "%c%d:", h.sent, len(h.digest))
-		digest.Write(h.digest)
-	}
-	a.Statement = strings.Join(texts, ";\n")
-	a.ParameterHash = digest.Sum(nil)
-	s.mu.Lock()
-	a.Settings = fmt.Sprintf("client_encoding=%s standard_conforming_strings=%t search_path=%q",
-		s.settings.encoding, s.settings.conforming, s.settings.searchPath)
-	s.mu.Unlock()
-	return a
-}
-
-// quorum is what all the rules that hold something of the batch ask for
-// together.
-func (s *session) quorum() []approval.Need {
-	var quorum []approval.Need
-	for _, h := range s.toServer.held {
-		for _, n := range h.decision.Rule.Approve {
-			i := slices.IndexFunc(quorum, func(q approval.Need) bool { return q.Group == n.Group })
-			if i < 0 {
-				quorum = append(quorum, approval.Need{Group: n.Group, Count: n.Count})
-				continue
-			}
-			quorum[i].Count = max(quorum[i].Count, n.Count)
-		}
-	}
-	return quorum
-}
-
-func (s *session) approvers(r approval.Request) string {
-	return who(r, s.p.c.Approvals.Eligible(r))
 }
 
 // becomesTicket ends the wait and leaves the request to be approved, for the
@@ -200,7 +151,7 @@ func (s *session) becomesTicket(ctx context.Context, w *approval.Waiter, first h
 
 // wait keeps the client waiting on the wire. The transaction on the server, if
 // there is one, is the client's own; nothing of the held batch has been sent.
-func (s *session) wait(ctx context.Context, w *approval.Waiter, first held) (*approval.Grant, *refusal, error) {
+func (s *session) wait(ctx context.Context, h *hold, w *approval.Waiter, first held) (*approval.Grant, *refusal, error) {
 	// What was sent before must have been answered: the server is at a
 	// ReadyForQuery, and the notices below stand between whole messages.
 	settled, err := s.settle()
@@ -210,15 +161,6 @@ func (s *session) wait(ctx context.Context, w *approval.Waiter, first held) (*ap
 	if err != nil {
 		return nil, nil, errors.Join(err, w.Withdraw(ctx, "the session ended"))
 	}
-	h := &hold{request: w.Request().ID, cancelled: make(chan struct{})}
-	s.mu.Lock()
-	s.holding = h
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		s.holding = nil
-		s.mu.Unlock()
-	}()
 	began := time.Now()
 	r := w.Request()
 	s.tell(heldNotice(r, subject(first.decided), s.approvers(r), s.p.c.Where, s.p.c.MaxWait))
@@ -253,7 +195,7 @@ func (s *session) wait(ctx context.Context, w *approval.Waiter, first held) (*ap
 			if withdraw("cancelled by the client") != nil {
 				return nil, notOnRecord(first.decision, first.decided), nil
 			}
-			return nil, cancelledByUser(w.Request()), nil
+			return nil, cancelledByUser(first.decision, h.request), nil
 		case <-ahead.full:
 			return s.becomesTicket(ctx, w, first, func(r approval.Request) *refusal {
 				return tooMuchWhileHeld(r, s.p.c.Where, s.p.c.Approvals.Window())
@@ -274,10 +216,9 @@ func (s *session) wait(ctx context.Context, w *approval.Waiter, first held) (*ap
 				continue
 			case <-s.gone:
 				continue
-			default:
-			}
-			if s.endHold(h) {
+			case <-h.cancelled:
 				continue
+			default:
 			}
 			return s.release(ctx, w, first)
 		case <-reminder.C:
@@ -318,12 +259,12 @@ func (s *session) cancelHold() bool {
 // release takes the grant of a request that has been decided, if the policy
 // still lets it.
 func (s *session) release(ctx context.Context, w *approval.Waiter, first held) (*approval.Grant, *refusal, error) {
-	for _, h := range s.toServer.held {
-		if j := s.judge(h.all, h.now); j.Verdict == policy.Block {
-			if err := w.Withdraw(ctx, "the policy has changed and now blocks the statement"); err != nil {
-				return nil, notOnRecord(j.Decision, j.facts), nil
+	if s.p.c.Policy().Hash() != w.Request().PolicyHash {
+		if refused := s.judgedAnew(); refused != nil {
+			if err := w.Withdraw(ctx, "the policy has changed"); err != nil {
+				return nil, notOnRecord(first.decision, first.decided), nil
 			}
-			return nil, blocked(j.Decision, j.facts), nil
+			return nil, refused, nil
 		}
 	}
 	grant, err := w.Use(ctx)
@@ -338,6 +279,20 @@ func (s *session) release(ctx context.Context, w *approval.Waiter, first held) (
 	}
 	s.p.c.Log.Error("grant not taken", zap.Int64("request", w.Request().ID), zap.Error(err))
 	return nil, notOnRecord(first.decision, first.decided), nil
+}
+
+// judgedAnew judges what is held by the policy of now. It returns what the
+// client is to be told, if that policy asks for more than was asked for.
+func (s *session) judgedAnew() *refusal {
+	for _, h := range s.toServer.held {
+		switch j := s.judgeEach(h.all, h.now); j.Verdict {
+		case policy.Block:
+			return blocked(j.Decision, j.facts)
+		case policy.Hold, policy.Ticket:
+			return policyChanged(j.Decision, j.facts)
+		}
+	}
+	return nil
 }
 
 // tell writes a message of the proxy's own to the client. If that fails the

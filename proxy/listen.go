@@ -110,9 +110,7 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 func (p *Proxy) Drain() {
 	p.drain.Do(func() {
 		close(p.draining)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for _, s := range p.sessions {
+		for _, s := range p.list() {
 			s.drain()
 		}
 	})
@@ -223,18 +221,25 @@ type SessionInfo struct {
 
 // Sessions lists the sessions in the order they began.
 func (p *Proxy) Sessions() []SessionInfo {
-	p.mu.Lock()
-	list := make([]*session, 0, len(p.sessions))
-	for _, s := range p.sessions {
-		list = append(list, s)
-	}
-	p.mu.Unlock()
+	list := p.list()
 	infos := make([]SessionInfo, 0, len(list))
 	for _, s := range list {
 		infos = append(infos, s.info())
 	}
 	sort.Slice(infos, func(i, j int) bool { return infos[i].Since.Before(infos[j].Since) })
 	return infos
+}
+
+// list returns the sessions, for the caller to use without p.mu: a session's
+// mutex is taken before it and never after.
+func (p *Proxy) list() []*session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]*session, 0, len(p.sessions))
+	for _, s := range p.sessions {
+		list = append(list, s)
+	}
+	return list
 }
 
 func (p *Proxy) register(s *session) {

@@ -6,8 +6,16 @@ import "github.com/pgsluice/pgsluice/policy"
 // name space on the server (manual, PREPARE).
 type statement struct {
 	text  string
+	types []byte // the parameter types that Parse gave, as received
 	facts []*policy.Facts
 }
+
+// maxName is what the server keeps of the name of a statement or portal
+// (NAMEDATALEN - 1): longer names that begin alike are one.
+const maxName = 63
+
+// serverName is a name as the server keeps it.
+func serverName(b []byte) string { return string(b[:min(len(b), maxName)]) }
 
 // names are the prepared statements that may exist on the server, by name. A
 // name has several candidates when it could not be known which of them the
@@ -17,29 +25,61 @@ type statement struct {
 // name fails with 42P05, and the old statement is still there.
 type names map[string][]*statement
 
+// maxCandidates bounds what a name may stand for; beyond it nobody knows.
+const maxCandidates = 8
+
 func (n names) define(name string, st *statement) { n[name] = []*statement{st} }
 
-// apply records what the statements of a completed message did to the names.
-// When the message failed part of it may still have been done, since PREPARE
-// and DEALLOCATE are not transactional, so nothing is forgotten and everything
-// is added.
-func (n names) apply(effects []*policy.Facts, failed bool) {
+// add records that a name may stand for st, too.
+func (n names) add(name string, st *statement) {
+	for _, known := range n[name] {
+		if known.text == st.text {
+			return
+		}
+	}
+	if len(n[name]) >= maxCandidates {
+		n[name] = []*statement{{facts: []*policy.Facts{policy.UnknownStatement(name)}}}
+		return
+	}
+	n[name] = append(n[name], st)
+}
+
+// ran records what the statements of a Query did to the names. When it failed,
+// part of it may still have been done, since PREPARE and DEALLOCATE are not
+// transactional: nothing is forgotten then, and all is added. Of a single
+// statement that failed nothing was done.
+func (n names) ran(effects []*policy.Facts, failed bool) {
+	if failed {
+		if len(effects) > 1 {
+			n.mayRun(effects)
+		}
+		return
+	}
 	for _, f := range effects {
 		switch {
 		case f.Prepared != nil:
-			st := &statement{text: f.Text, facts: []*policy.Facts{f.Prepared}}
-			if failed {
-				n[f.Prepares] = append(n[f.Prepares], st)
-			} else {
-				n.define(f.Prepares, st)
-			}
-		case failed:
+			n.define(f.Prepares, prepared(f))
 		case f.DeallocatesAll:
 			clear(n)
 		case f.Deallocates != "":
 			delete(n, f.Deallocates)
 		}
 	}
+}
+
+// mayRun records what bound statements may do to the names, if they are executed
+// and whenever that is.
+func (n names) mayRun(effects []*policy.Facts) {
+	for _, f := range effects {
+		if f.Prepared != nil {
+			n.add(f.Prepares, prepared(f))
+		}
+	}
+}
+
+// prepared is the statement that a PREPARE makes.
+func prepared(f *policy.Facts) *statement {
+	return &statement{text: f.Text, facts: []*policy.Facts{f.Prepared}}
 }
 
 // hasEffects reports whether a statement changes names, so that most messages
@@ -57,7 +97,8 @@ func hasEffects(facts []*policy.Facts) bool {
 // message that is being staged: a Parse in the same segment, if there is one
 // (if it failed, nothing after it runs); else any definition of an earlier
 // segment that is still unanswered, and what is known to be there.
-func candidates(name string, staged []stagedOwed, q *owedQueue, known names) []*statement {
+func (s *session) candidates(name string) []*statement {
+	t := &s.toServer
 	var found []*statement
 	sameSegment := true
 	look := func(o owed) (only bool) {
@@ -73,22 +114,31 @@ func candidates(name string, staged []stagedOwed, q *owedQueue, known names) []*
 		}
 		for _, f := range o.effects {
 			if f.Prepared != nil && f.Prepares == name {
-				found = append(found, &statement{text: f.Text, facts: []*policy.Facts{f.Prepared}})
+				found = append(found, prepared(f))
 			}
 		}
 		return false
 	}
-	for i := len(staged) - 1; i >= 0; i-- {
-		if look(staged[i].owed) {
-			return found
-		}
-	}
-	if q.defining > 0 {
-		for i := len(q.entries) - 1; i >= q.head; i-- {
-			if look(q.entries[i]) {
+	if t.defining > 0 {
+		for i := len(t.owed) - 1; i >= 0; i-- {
+			if look(t.owed[i].owed) {
 				return found
 			}
 		}
 	}
-	return append(found, known[name]...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.q.defining > 0 {
+		if t.defining == 0 {
+			for _, o := range t.owed {
+				sameSegment = sameSegment && !o.segmentEnd()
+			}
+		}
+		for i := len(s.q.entries) - 1; i >= s.q.head; i-- {
+			if look(s.q.entries[i]) {
+				return found
+			}
+		}
+	}
+	return append(found, s.known[name]...)
 }

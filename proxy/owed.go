@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/pgsluice/pgsluice/policy"
+	"github.com/pgsluice/pgsluice/policy/approval"
 )
 
 // whose says whom the answer to a message is for. The zero value is no one, and
@@ -30,17 +31,19 @@ type owed struct {
 
 // owedMore is what only some messages carry.
 type owedMore struct {
-	name      string          // of the statement that a Parse or Close names
-	defines   *statement      // by Parse, once ParseComplete has come
-	effects   []*policy.Facts // of a Query or Execute, for the names they define
-	refusal   *refusal        // what an author entry says
-	unsettles bool            // may change how the server reads text
-	notice    []byte          // sent to the client before the first answer
+	name    string            // of the statement that a Parse or Close names
+	defines *statement        // by Parse, once ParseComplete has come
+	effects []*policy.Facts   // of a Query or Bind, for the names they define
+	grants  []*approval.Grant // what runs on a grant and ends with this message's ReadyForQuery
+	refusal *refusal          // what an author entry says
+	notice  []byte            // sent to the client before the first answer
 }
 
 const (
-	startUp  byte = 0   // the start-up packet: owed is everything up to ReadyForQuery
-	copyDone byte = 'c' // CopyDone or CopyFail went by: no answer, but Syncs before it count for nothing
+	startUp     byte = 0   // the start-up packet: owed is everything up to ReadyForQuery
+	copyData    byte = 'd' // COPY data went by: no answer
+	copyDone    byte = 'c' // CopyDone or CopyFail went by: no answer
+	ignoredSync byte = 's' // a Sync among COPY data: no answer, unless the data fails
 )
 
 // segmentEnd reports whether the server answers the message with ReadyForQuery.
@@ -53,8 +56,17 @@ func (o owed) definesNames() bool {
 	return o.owedMore != nil && (o.defines != nil || o.effects != nil)
 }
 
+// with makes room for what only some messages carry.
+func (o owed) with() owed {
+	if o.owedMore == nil {
+		o.owedMore = &owedMore{}
+	}
+	return o
+}
+
 // owedQueue is the FIFO of answers owed, with what PostgreSQL's error rule
-// ("discards messages until a Sync is reached") makes of it.
+// ("discards messages until a Sync is reached") makes of it. Its first entry is
+// never a mark, so it is empty exactly when the server owes nothing.
 type owedQueue struct {
 	entries []owed
 	head    int
@@ -64,11 +76,14 @@ type owedQueue struct {
 	// answered.
 	skipping bool
 	// copyIn is true while the server reads COPY data and the client has not
-	// ended it: the server ignores Sync then.
-	copyIn bool
+	// ended it: the server ignores Sync then. dataSent is true once data has
+	// been sent.
+	copyIn, dataSent bool
 	// defining counts entries that define a prepared statement, so that looking
 	// up a name costs nothing when there is none.
 	defining int
+	// lost are grants of messages that the server discarded unread.
+	lost []*approval.Grant
 }
 
 func (q *owedQueue) empty() bool { return q.head == len(q.entries) }
@@ -77,9 +92,21 @@ func (q *owedQueue) len() int    { return len(q.entries) - q.head }
 // sentOne records that a message has been sent. It returns false when the
 // server will not answer it.
 func (q *owedQueue) sentOne(o owed) bool {
-	if o.sent == copyDone && q.copyIn {
-		q.copyIn = false
-		return false
+	if q.copyIn {
+		switch o.sent {
+		case copyData:
+			q.dataSent = true
+			return false
+		case copyDone:
+			q.copyIn, q.dataSent = false, false
+			q.drop(ignoredSync)
+			return false
+		case 'S':
+			if !q.dataSent {
+				return false
+			}
+			o.sent = ignoredSync
+		}
 	}
 	if q.skipping {
 		if o.sent != 'S' {
@@ -87,11 +114,14 @@ func (q *owedQueue) sentOne(o owed) bool {
 		}
 		q.skipping = false
 	}
-	if q.copyIn && o.sent == 'S' {
-		return false
-	}
 	if q.empty() {
 		q.entries, q.head = q.entries[:0], 0
+		if o.sent == copyData || o.sent == copyDone {
+			return false // outside COPY the server ignores them
+		}
+	}
+	if o.sent == copyData && q.entries[len(q.entries)-1].sent == copyData {
+		return false // one mark says it
 	}
 	q.entries = append(q.entries, o)
 	if o.definesNames() {
@@ -100,24 +130,31 @@ func (q *owedQueue) sentOne(o owed) bool {
 	return true
 }
 
-// first is the entry the next answer belongs to; nil when nothing is owed.
-func (q *owedQueue) first() *owed {
-	for q.head < len(q.entries) {
-		if q.entries[q.head].sent != copyDone {
-			return &q.entries[q.head]
+// drop removes all marks of one kind.
+func (q *owedQueue) drop(mark byte) {
+	kept := q.entries[:q.head]
+	for _, o := range q.entries[q.head:] {
+		if o.sent != mark {
+			kept = append(kept, o)
 		}
-		q.head++
 	}
-	return nil
+	clear(q.entries[len(kept):])
+	q.entries = kept
 }
 
-// pop removes the first entry.
+// first is the entry the next answer belongs to; nil when nothing is owed.
+func (q *owedQueue) first() *owed {
+	if q.empty() {
+		return nil
+	}
+	return &q.entries[q.head]
+}
+
+// pop removes the first entry, and the marks behind it.
 func (q *owedQueue) pop() owed {
-	o := q.entries[q.head]
-	q.entries[q.head] = owed{}
-	q.head++
-	if o.definesNames() {
-		q.defining--
+	o := q.take()
+	for !q.empty() && q.entries[q.head].isMark() {
+		q.take()
 	}
 	if q.empty() && cap(q.entries) > 64 {
 		q.entries, q.head = nil, 0
@@ -125,20 +162,42 @@ func (q *owedQueue) pop() owed {
 	return o
 }
 
+func (q *owedQueue) take() owed {
+	o := q.entries[q.head]
+	q.entries[q.head] = owed{}
+	q.head++
+	if o.definesNames() {
+		q.defining--
+	}
+	return o
+}
+
+func (o owed) isMark() bool {
+	return o.sent == copyData || o.sent == copyDone || o.sent == ignoredSync
+}
+
 // failed applies PostgreSQL's error rule after an ErrorResponse: within the
 // extended protocol everything up to the next Sync is discarded, Query and
-// FunctionCall included; a simple Query or FunctionCall only ends.
+// FunctionCall included; a simple Query or FunctionCall only ends. COPY data
+// that failed ends the COPY, and a Sync sent after it counts again.
 func (q *owedQueue) failed() {
-	q.copyIn = false
+	q.copyIn, q.dataSent = false, false
+	for i := range q.entries[q.head:] {
+		if o := &q.entries[q.head+i]; o.sent == ignoredSync {
+			o.sent = 'S'
+		}
+	}
 	first := q.first()
 	if first == nil || first.segmentEnd() {
 		return
 	}
-	for q.head < len(q.entries) {
-		if q.entries[q.head].sent == 'S' {
+	for !q.empty() {
+		if q.first().sent == 'S' {
 			return
 		}
-		q.pop()
+		if o := q.take(); o.owedMore != nil {
+			q.lost = append(q.lost, o.grants...)
+		}
 	}
 	q.skipping = true
 }
@@ -146,20 +205,33 @@ func (q *owedQueue) failed() {
 // copyInStarted applies what CopyInResponse means for what was already sent:
 // the server ignores each Sync up to the end of the data.
 func (q *owedQueue) copyInStarted() {
+	q.copyIn, q.dataSent = true, false
 	kept := q.entries[:q.head+1]
-	ended := false
 	for _, o := range q.entries[q.head+1:] {
 		switch {
-		case !ended && o.sent == copyDone:
-			ended = true
-		case !ended && o.sent == 'S':
+		case !q.copyIn:
+			kept = append(kept, o)
+		case o.sent == copyDone:
+			q.copyIn, q.dataSent = false, false
+			n := q.head + 1
+			for _, before := range kept[n:] {
+				if before.sent != ignoredSync {
+					kept[n] = before
+					n++
+				}
+			}
+			kept = kept[:n]
+		case o.sent == copyData:
+			q.dataSent = true
+		case o.sent == 'S' && !q.dataSent:
+		case o.sent == 'S':
+			kept = append(kept, owed{sent: ignoredSync, for_: o.for_, owedMore: o.owedMore})
 		default:
 			kept = append(kept, o)
 		}
 	}
 	clear(q.entries[len(kept):])
 	q.entries = kept
-	q.copyIn = !ended
 }
 
 // answered matches a message from the server, by its type, with the entry it

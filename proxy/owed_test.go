@@ -50,10 +50,14 @@ func TestAnswersOwed(t *testing.T) {
 		{"COPY in: Sync before the data counts for nothing", "PBES", "12G", "E!"},
 		{"COPY in: Sync after the data is answered", "PBEScS", "12GC", "S"},
 		{"COPY in: data that fails leaves the Sync after it", "PBEScS", "12GEZ", ""},
-		{"COPY refused before it starts: both Syncs are answered", "PBEScS", "1EZ", "cS"},
+		{"COPY refused before it starts: both Syncs are answered", "PBEScS", "1EZ", "S"},
 		{"COPY in by Query", "Qc", "GCZ", ""},
 		{"two COPYs in one Query", "Qcc", "GCGCZ", ""},
 		{"CopyDone outside COPY is ignored", "cQ", "CZ", ""},
+		{"stray COPY messages behind an answer leave nothing", "Qdc", "EZ", ""},
+		{"stray COPY messages owe nothing", "dc", "", ""},
+		{"Sync behind data that fails is answered", "PBEdS", "12GEZ", ""},
+		{"Sync among good data counts for nothing", "PBEdSdcS", "12GCZ", ""},
 	} {
 		t.Run(c.claim, func(t *testing.T) {
 			q := queueOf(c.sent)

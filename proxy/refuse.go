@@ -259,11 +259,34 @@ func ended(r approval.Request) *refusal {
 
 // cancelledByUser is PostgreSQL's own sentence, so that clients take it for the
 // cancel that it is.
-func cancelledByUser(r approval.Request) *refusal {
-	return &refusal{
+func cancelledByUser(d policy.Decision, request int64) *refusal {
+	r := &refusal{
 		code: codeCancelled, message: "canceling statement due to user request",
-		detail: fmt.Sprintf("Request %d was withdrawn; nothing was run.", r.ID),
-		rule:   r.Rule, request: r.ID,
+		detail: "Nothing was run.", rule: ruleID(d), request: request,
+	}
+	if request != 0 {
+		r.detail = fmt.Sprintf("Request %d was withdrawn; nothing was run.", request)
+	}
+	return r
+}
+
+func policyChanged(d policy.Decision, f *policy.Facts) *refusal {
+	return &refusal{
+		code:    codeCancelled,
+		message: fmt.Sprintf("%s not run: the policy has changed since its approval was asked for", subject(f)),
+		detail:  "Nothing was run.",
+		hint:    "Send the statement again, to be judged by the new policy.",
+		rule:    ruleID(d),
+	}
+}
+
+func notNow(d policy.Decision, f *policy.Facts) *refusal {
+	return &refusal{
+		code:    codeRefused,
+		message: fmt.Sprintf("%s needs approval (rule %s), which cannot be asked for in a failed transaction", subject(f), ruleID(d)),
+		detail:  "Nothing was run.",
+		hint:    "Send ROLLBACK by itself first, then the statement again.",
+		rule:    ruleID(d),
 	}
 }
 

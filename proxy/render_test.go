@@ -286,15 +286,3 @@ func rendered(frame []byte, fromServer bool) string {
 	}
 	return fmt.Sprintf("unknown %q %q", typ, body)
 }
-
-// frames splits what was received into whole messages.
-func frames(data []byte) (whole [][]byte, rest []byte) {
-	for len(data) >= headerLen {
-		n := headerLen + int(bodyLen(data))
-		if n < headerLen || len(data) < n {
-			break
-		}
-		whole, data = append(whole, data[:n]), data[n:]
-	}
-	return whole, data
-}

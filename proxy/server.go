@@ -5,10 +5,10 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
-	"go.uber.org/zap"
 
 	"github.com/pgsluice/pgsluice/policy/approval"
 )
@@ -121,9 +121,7 @@ func (s *session) relay(r *serverReader) error {
 	}
 	r.w = copy(r.buf, r.buf[pos:r.w])
 	for _, f := range r.finished {
-		if err := f.grant.Finish(context.Background(), f.state, f.outcome); err != nil {
-			s.p.c.Log.Error("outcome not recorded", zap.Int64("request", f.grant.Request().ID), zap.Error(err))
-		}
+		s.finish(context.Background(), f)
 	}
 	r.finished = nil
 	if r.poke {
@@ -141,7 +139,7 @@ func (s *session) scanServer(r *serverReader, pos int) (int, error) {
 			return pos, fmt.Errorf("message %q announces a negative length", typ)
 		}
 		total := headerLen + body
-		if streamed(typ) {
+		if s.question == nil && streamed(typ) {
 			if typ != 'D' && typ != 'd' {
 				if _, _, err := s.q.answered(typ); err != nil {
 					return pos, err
@@ -164,6 +162,17 @@ func (s *session) scanServer(r *serverReader, pos int) (int, error) {
 			return pos, nil
 		}
 		next := pos + int(total)
+		if q := s.question; q != nil {
+			own, err := q.answers(s, r.buf[pos:next])
+			if err != nil {
+				return pos, err
+			}
+			if own {
+				r.replace(pos, next, nil)
+				pos = next
+				continue
+			}
+		}
 		if err := s.serverSays(r, typ, pos, next); err != nil {
 			return pos, err
 		}
@@ -235,10 +244,8 @@ func (s *session) serverSays(r *serverReader, typ byte, at, next int) error {
 		r.replace(at, at, o.notice)
 		o.notice = nil
 	}
-	if typ == 'C' && len(s.running) > 0 {
-		if tag, _, err := cstring(frame[headerLen:]); err == nil {
-			s.tag = string(tag)
-		}
+	if typ == 'C' {
+		s.tag = append(s.tag[:0], frame[headerLen:]...)
 	}
 	if done {
 		return s.completed(r, o, frame, at, next)
@@ -320,9 +327,9 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 		if o.owedMore != nil {
 			delete(s.known, o.name)
 		}
-	case 'E':
-		if o.owedMore != nil && o.effects != nil {
-			s.known.apply(o.effects, false)
+	case 'B':
+		if o.owedMore != nil {
+			s.known.mayRun(o.effects)
 		}
 	}
 	if !o.segmentEnd() {
@@ -339,10 +346,10 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 		r.replace(at, next, nil)
 	} else {
 		if o.owedMore != nil && o.effects != nil {
-			s.known.apply(o.effects, s.failure != "")
+			s.known.ran(o.effects, s.failure != "")
 		}
-		s.finishRunning(r)
-		s.failure, s.tag = "", ""
+		s.finishRunning(r, o)
+		s.failure, s.tag = "", s.tag[:0]
 	}
 	s.tx = status
 	if o.sent == startUp {
@@ -352,23 +359,28 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 		}
 	}
 	if s.q.empty() {
-		s.settings.stale = false
 		r.poke = s.drained && s.idleLocked()
 	}
 	return nil
 }
 
 // finishRunning notes the outcome of what ran on a grant in the segment that
-// has just ended.
-func (s *session) finishRunning(r *serverReader) {
-	for _, g := range s.running {
-		f := finished{grant: g, state: approval.Done, outcome: s.tag}
+// has just ended, and of what the server discarded before it.
+func (s *session) finishRunning(r *serverReader, o owed) {
+	for _, g := range s.q.lost {
+		r.finished = append(r.finished, finished{g, approval.Failed, "discarded after an earlier error"})
+	}
+	s.q.lost = nil
+	if o.owedMore == nil {
+		return
+	}
+	for _, g := range o.grants {
+		f := finished{grant: g, state: approval.Done, outcome: strings.TrimRight(string(s.tag), "\x00")}
 		if s.failure != "" {
 			f.state, f.outcome = approval.Failed, "SQLSTATE "+s.failure
 		}
 		r.finished = append(r.finished, f)
 	}
-	s.running = nil
 }
 
 // serverFailed deals with an ErrorResponse: the answer to a poison is rewritten,
@@ -405,9 +417,6 @@ func (s *session) serverFailed(r *serverReader, frame []byte, at, next int) erro
 			r.replace(at, next, first.refusal.frame("ERROR"))
 		}
 	case forward:
-		if first.owedMore != nil && first.effects != nil && first.sent == 'E' {
-			s.known.apply(first.effects, true)
-		}
 	default:
 		return fmt.Errorf("server answered the proxy's own message with an error (%s)", e.Code)
 	}

@@ -25,8 +25,8 @@ import (
 // (client.go, gate.go, hold.go), the other reads the server and writes to the
 // client (server.go). What both need is under mu. One owner goroutine with two
 // readers that hand over by channel would be simpler to reason about, but the
-// hops cost 15 % of a round trip with one client and 5 % with eight
-// (BenchmarkJoin in join_test.go).
+// hops cost 15 % of a round trip with two clients and 5 % with eight (BenchmarkJoin
+// in bench_test.go).
 type session struct {
 	p     *Proxy
 	id    string
@@ -48,10 +48,10 @@ type session struct {
 	tx        byte          // status of the last ReadyForQuery: I, T or E
 	settled   chan struct{} // not nil while the client goroutine waits until q holds settledAt entries or fewer
 	settledAt int
+	question  *question // the proxy's own, while it is under way
 	settings  settings
-	running   []*approval.Grant // used by what is under way
-	failure   string            // SQLSTATE of an error since the last ReadyForQuery
-	tag       string            // last command tag, kept while something runs on a grant
+	failure   string // SQLSTATE of an error since the last ReadyForQuery
+	tag       []byte // last command tag since then, with its NUL
 
 	pid     uint32
 	key     []byte
@@ -65,8 +65,6 @@ type settings struct {
 	conforming  bool // standard_conforming_strings
 	application string
 	searchPath  string // reported from PostgreSQL 18 on
-	// stale is true while something that may change them is unanswered.
-	stale bool
 }
 
 func newSession(p *Proxy, h hello) *session {
@@ -83,7 +81,7 @@ func newSession(p *Proxy, h hello) *session {
 	}
 	s.settings.application = h.start.parameters["application_name"]
 	s.toServer.session = policy.Session{
-		User: h.start.parameters["user"], Database: h.start.parameters["database"],
+		User: serverName([]byte(h.start.parameters["user"])), Database: serverName([]byte(h.start.parameters["database"])),
 		Application: s.settings.application,
 	}
 	if a, ok := h.conn.RemoteAddr().(*net.TCPAddr); ok {
@@ -108,6 +106,9 @@ func (s *session) run(ctx context.Context) error {
 
 	s.p.register(s)
 	defer s.p.unregister(s)
+	if s.p.isDraining() { // Drain may have looked before this session was there
+		s.drain()
+	}
 	s.q.sentOne(owed{sent: startUp, for_: forward})
 	if _, err := server.Write(s.start.frame); err != nil {
 		return fmt.Errorf("send startup packet: %w", err)
@@ -177,6 +178,10 @@ func (s *session) closeWrite() {
 
 // sayFatal tells the client why its session ends, if it is its fault.
 func (s *session) sayFatal(err error) {
+	// The other direction may be stuck in a write that nobody reads.
+	if s.client.SetWriteDeadline(time.Now().Add(recordTimeout)) != nil {
+		return
+	}
 	s.clientWrite.Lock()
 	defer s.clientWrite.Unlock()
 	fatal(s.client, err)
@@ -186,13 +191,27 @@ func (s *session) sayFatal(err error) {
 // session ended before the server said.
 func (s *session) abandon(ctx context.Context) {
 	s.mu.Lock()
-	running := s.running
-	s.running = nil
+	running := append(s.q.lost, s.toServer.grants...)
+	for _, o := range s.q.entries[s.q.head:] {
+		if o.owedMore != nil {
+			running = append(running, o.grants...)
+		}
+	}
+	for _, o := range s.toServer.owed {
+		if o.owedMore != nil {
+			running = append(running, o.grants...)
+		}
+	}
 	s.mu.Unlock()
 	for _, g := range running {
-		if err := g.Finish(ctx, approval.OutcomeUnknown, "the session ended before the server answered"); err != nil {
-			s.p.c.Log.Error("outcome not recorded", zap.Int64("request", g.Request().ID), zap.Error(err))
-		}
+		s.finish(ctx, finished{g, approval.OutcomeUnknown, "the session ended before the server answered"})
+	}
+}
+
+// finish records the outcome of what ran on a grant.
+func (s *session) finish(ctx context.Context, f finished) {
+	if err := f.grant.Finish(ctx, f.state, f.outcome); err != nil {
+		s.p.c.Log.Error("outcome not recorded", zap.Int64("request", f.grant.Request().ID), zap.Error(err))
 	}
 }
 
@@ -201,7 +220,7 @@ func (s *session) abandon(ctx context.Context) {
 func (s *session) busy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.q.empty() || s.q.skipping
+	return !s.q.empty() || s.q.skipping || s.question != nil
 }
 
 func (s *session) info() SessionInfo {

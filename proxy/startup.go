@@ -21,7 +21,6 @@ const (
 )
 
 const (
-	protocol30 = 3 << 16
 	// newestProtocol is the newest protocol whose framing is read here. A newer
 	// one is negotiated down: the server must not switch on what the proxy
 	// cannot read.
@@ -279,7 +278,7 @@ func fatal(w io.Writer, err error) {
 	default:
 		return
 	}
-	w.Write(r.frame("FATAL")) // the connection ends either way
+	_, _ = w.Write(r.frame("FATAL")) // the connection ends either way
 }
 
 // isLoopback reports whether the other end of conn is on this machine.

@@ -64,7 +64,7 @@ func (l *Log) goOn() error {
 			return err
 		}
 		if name != names[len(names)-1] && end.trouble() != nil {
-			return fmt.Errorf("%s; keep the folder for whoever looks into this and start with an empty one", end.trouble())
+			return fmt.Errorf("%w; keep the folder for whoever looks into this and start with an empty one", end.trouble())
 		}
 	}
 	name := filepath.Join(l.dir, names[len(names)-1])
@@ -96,7 +96,7 @@ func (l *Log) cut(name string, end *ending) error {
 		return err
 	}
 	if !end.unfinished && bytes.IndexByte(rest, 0) < 0 {
-		return fmt.Errorf("%s; keep the folder for whoever looks into this and start with an empty one", end.trouble())
+		return fmt.Errorf("%w; keep the folder for whoever looks into this and start with an empty one", end.trouble())
 	}
 	kept := fmt.Sprintf("cut-%012d-%s.bin", l.chain.next, digest(rest)[:12])
 	if err := keep(filepath.Join(l.dir, kept), rest); err != nil {

@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// The proxy asks the server questions of its own in the client's session, since
+// only there a name means what it means to the client (search_path, temporary
+// tables, what the transaction has not committed yet). It does so only at a
+// ReadyForQuery, with nothing owed, in the extended protocol and under a name of
+// its own: a simple Query would destroy the client's unnamed statement. Inside a
+// transaction a savepoint keeps a failed question from aborting the client's
+// work. Question and answer are never seen by the client.
+
+// question is one under way.
+type question struct {
+	rows    [][]byte // the first column of each row
+	code    string   // SQLSTATE, if it failed
+	closes  int      // CloseCompletes to come, where no ReadyForQuery will
+	settled chan struct{}
+}
+
+// errNotNow says that nothing can be asked at this point of the session.
+var errNotNow = errors.New("nothing can be asked at this point of the session")
+
+// errCancelled says that the client cancelled while its statement was looked
+// into.
+var errCancelled = errors.New("cancelled by the client")
+
+const (
+	askName      = "pgsluice_ask"
+	askSavepoint = "pgsluice_ask"
+)
+
+// inquire runs one query with text parameters and returns the first column of
+// its rows. Nothing but the open batch may be staged or under way. Where part of
+// the batch is on the server the question becomes part of its implicit
+// transaction, by Flush instead of Sync; if it fails there the session ends.
+func (s *session) inquire(sql string, parameters [][]byte) ([][]byte, error) {
+	s.mu.Lock()
+	status, ready := s.tx, !s.q.skipping && s.question == nil
+	s.mu.Unlock()
+	if !ready || status == 'E' || status == 0 {
+		return nil, errNotNow
+	}
+	if s.toServer.batchSent {
+		return s.inquireInBatch(sql, parameters)
+	}
+	if status == 'I' {
+		return s.put(execution(nil, sql, parameters))
+	}
+	if _, err := s.put(execution(nil, "SAVEPOINT "+askSavepoint, nil)); err != nil {
+		return nil, err
+	}
+	rows, err := s.put(execution(nil, sql, parameters))
+	back := execution(nil, "ROLLBACK TO SAVEPOINT "+askSavepoint, nil)
+	if _, err := s.put(execution(back, "RELEASE SAVEPOINT "+askSavepoint, nil)); err != nil {
+		return nil, fmt.Errorf("go back to before the question: %w", err)
+	}
+	return rows, err
+}
+
+// inquireInBatch asks within the client's own open batch.
+func (s *session) inquireInBatch(sql string, parameters [][]byte) ([][]byte, error) {
+	flush := []byte{'H', 0, 0, 0, 4}
+	s.mu.Lock()
+	unanswered := !s.q.empty()
+	s.mu.Unlock()
+	if unanswered {
+		if _, err := s.server.Write(flush); err != nil {
+			return nil, fmt.Errorf("write to server: %w", err)
+		}
+	}
+	s.mu.Lock()
+	err := s.waitOwed(0)
+	skipping := s.q.skipping
+	s.mu.Unlock()
+	switch {
+	case err != nil:
+		return nil, err
+	case skipping:
+		return nil, errNotNow
+	}
+	return s.ask(append(execution(nil, sql, parameters), flush...), 2)
+}
+
+// execution appends the messages that run one statement and leave nothing
+// behind.
+func execution(b []byte, sql string, parameters [][]byte) []byte {
+	b = appendFrame(b, 'P', func(b []byte) []byte {
+		return append(appendCString(appendCString(b, askName), sql), 0, 0)
+	})
+	b = appendFrame(b, 'B', func(b []byte) []byte {
+		b = appendCString(appendCString(b, askName), askName) // portal, statement
+		b = append(b, 0, 0)                                   // all in text
+		b = binary.BigEndian.AppendUint16(b, uint16(len(parameters)))
+		for _, p := range parameters {
+			b = append(binary.BigEndian.AppendUint32(b, uint32(len(p))), p...)
+		}
+		return append(b, 0, 0)
+	})
+	b = appendFrame(b, 'E', func(b []byte) []byte { return append(appendCString(b, askName), 0, 0, 0, 0) })
+	b = appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'P'), askName) })
+	return appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'S'), askName) })
+}
+
+// put sends messages of the proxy's own, with a Sync, and waits for the answer.
+func (s *session) put(messages []byte) ([][]byte, error) {
+	return s.ask(append(messages, 'S', 0, 0, 0, 4), 0)
+}
+
+// ask sends a question and waits for its answer, which ends with ReadyForQuery
+// or, if closes is not 0, with that many CloseCompletes.
+func (s *session) ask(messages []byte, closes int) ([][]byte, error) {
+	q := &question{settled: make(chan struct{}), closes: closes}
+	s.mu.Lock()
+	s.question = q
+	s.mu.Unlock()
+	if _, err := s.server.Write(messages); err != nil {
+		return nil, fmt.Errorf("write to server: %w", err)
+	}
+	select {
+	case <-q.settled:
+	case <-s.gone:
+		return nil, io.EOF
+	}
+	switch q.code {
+	case "":
+		return q.rows, nil
+	case "57014":
+		return nil, errCancelled
+	}
+	return nil, fmt.Errorf("server answered with SQLSTATE %s", q.code)
+}
+
+// answers takes a message of the server for the question that is under way. It
+// reports whether the message was part of the answer: notices, notifications
+// and parameters are the client's. The caller holds mu.
+func (q *question) answers(s *session, frame []byte) (bool, error) {
+	switch frame[0] {
+	case 'N', 'A', 'S':
+		return false, nil
+	case '3':
+		if q.closes > 0 {
+			if q.closes--; q.closes == 0 {
+				q.end(s)
+			}
+		}
+		return true, nil
+	case '1', '2', 'C', 'n', 'T', 'I':
+		return true, nil
+	case 'D':
+		var row pgproto3.DataRow
+		if err := row.Decode(frame[headerLen:]); err != nil || len(row.Values) == 0 {
+			return true, errShort
+		}
+		q.rows = append(q.rows, append([]byte(nil), row.Values[0]...))
+		return true, nil
+	case 'E':
+		var e pgproto3.ErrorResponse
+		if err := e.Decode(frame[headerLen:]); err != nil {
+			return true, fmt.Errorf("ErrorResponse: %w", err)
+		}
+		if e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC" {
+			return false, nil // the client must hear why its session ends
+		}
+		q.code = e.Code
+		if q.closes > 0 {
+			return true, fmt.Errorf("the proxy's own question failed in an open batch (%s)", e.Code)
+		}
+		return true, nil
+	case 'Z':
+		q.end(s)
+		return true, nil
+	}
+	return true, fmt.Errorf("server sent %q in answer to the proxy's own question", frame[0])
+}
+
+func (q *question) end(s *session) {
+	s.question = nil
+	close(q.settled)
+}

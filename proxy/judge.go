@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/pgsluice/pgsluice/policy"
+)
+
+// judgement is the strictest decision over the statements of a message.
+type judgement struct {
+	policy.Decision
+	facts *policy.Facts
+	after txState // what the transaction may be after them
+}
+
+// judgeEach decides on lists of statements of which one will run; the strictest
+// decision counts.
+func (s *session) judgeEach(alternatives [][]*policy.Facts, now txState) judgement {
+	if len(alternatives) == 1 {
+		return s.judge(alternatives[0], now)
+	}
+	var strictest judgement
+	var later txState
+	for i, facts := range alternatives {
+		j := s.judge(facts, now)
+		later |= j.after
+		if i == 0 || j.Verdict < strictest.Verdict {
+			strictest = j
+		}
+	}
+	strictest.after = later
+	return strictest
+}
+
+// judge decides on statements that would run one after the other, for each
+// state that the transaction may be in.
+func (s *session) judge(facts []*policy.Facts, now txState) judgement {
+	t := &s.toServer
+	j := judgement{Decision: policy.Decision{Verdict: policy.Allow}, after: now}
+	if now == broken && !endsTransaction(facts) {
+		return j // the server refuses it (25P02), as it should
+	}
+	pol := s.p.c.Policy()
+	t.session.Now = time.Now()
+	for _, f := range facts {
+		for _, state := range [...]txState{outside, inside, broken} {
+			if j.after&state == 0 {
+				continue
+			}
+			t.session.InTransaction = state != outside
+			if d := pol.Decide(&t.session, f); d.Verdict < j.Verdict || j.facts == nil {
+				j.Decision, j.facts = d, f
+			}
+		}
+		j.after = after(j.after, f.Transaction)
+	}
+	return j
+}
+
+// endsTransaction reports whether a statement could end a failed transaction.
+func endsTransaction(facts []*policy.Facts) bool {
+	for _, f := range facts {
+		if f.Transaction != policy.TransactionNone {
+			return true
+		}
+		if unreadable(f) {
+			return true
+		}
+	}
+	return false
+}
+
+// unreadable reports whether nobody knows what the statement is.
+func unreadable(f *policy.Facts) bool {
+	return f.Class == policy.ClassUnparsed || f.Class == policy.ClassUnknown
+}
+
+// lexing says how the server will read text that is sent now. That is known when
+// all that came before the open batch has been answered, and nothing in the batch
+// may have changed it: settings are reported only before ReadyForQuery.
+func (s *session) lexing() policy.Lexing {
+	t := &s.toServer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.session.Application = s.settings.application
+	return policy.Lexing{
+		Encoding: s.settings.encoding, StandardConformingStrings: s.settings.conforming,
+		Known: t.based && !t.unsettling,
+	}
+}
+
+// read returns the facts of a text, with the statements it EXECUTEs filled in.
+func (s *session) read(text string) []*policy.Facts {
+	return s.fill(s.p.c.Reader.Read(text, s.lexing()))
+}
+
+// fill adds to each EXECUTE the statements that its name may stand for now.
+func (s *session) fill(facts []*policy.Facts) []*policy.Facts {
+	shared := true
+	for i, f := range facts {
+		var found []*policy.Facts
+		switch {
+		case f.Prepared != nil && s.toServer.executes[f.Prepares]:
+			found = append(found, f.Prepared) // a portal may run it
+		case f.Executes == "":
+			continue
+		default:
+			found = s.preparedAs(f.Executes)
+		}
+		for _, earlier := range facts[:i] {
+			if f.Executes != "" && earlier.Prepared != nil && earlier.Prepares == f.Executes {
+				found = append(found, earlier.Prepared)
+			}
+		}
+		if len(found) == 0 {
+			found = []*policy.Facts{policy.UnknownStatement(f.Executes)}
+		}
+		if shared { // what the reader returns is not ours to change
+			facts, shared = append([]*policy.Facts(nil), facts...), false
+		}
+		facts[i] = f.With(found)
+	}
+	return facts
+}
+
+func (s *session) preparedAs(name string) []*policy.Facts {
+	var facts []*policy.Facts
+	for _, st := range s.candidates(name) {
+		facts = append(facts, st.facts...)
+	}
+	return facts
+}
+
+// wouldRun returns what a Bind of name may run.
+func (s *session) wouldRun(name string, found []*statement) [][]*policy.Facts {
+	if len(found) == 0 {
+		return [][]*policy.Facts{{policy.UnknownStatement(name)}}
+	}
+	alternatives := make([][]*policy.Facts, len(found))
+	for i, st := range found {
+		alternatives[i] = s.fill(st.facts)
+	}
+	return alternatives
+}
+
+// judgeNoting judges what comes next in the session, and first notes it for the
+// recognition of restores.
+func (s *session) judgeNoting(alternatives [][]*policy.Facts) judgement {
+	t := &s.toServer
+	for _, facts := range alternatives {
+		for _, f := range facts {
+			t.restore.Note(f, t.session.Application)
+		}
+	}
+	t.session.Restore = t.restore.Restore()
+	return s.judgeEach(alternatives, t.now)
+}
+
+// unsettling reports whether statements may change how the server reads the
+// text that comes after them.
+func unsettling(facts []*policy.Facts) bool {
+	for _, f := range facts {
+		if f.ReadOnly() && f.Transaction == policy.TransactionNone {
+			continue
+		}
+		switch f.Transaction {
+		case policy.TransactionNone, policy.TransactionBegin, policy.TransactionSavepoint:
+		default: // takes back what SET LOCAL or a SET before it did
+			return true
+		}
+		for _, set := range f.Settings {
+			switch set.Name {
+			case "client_encoding", "standard_conforming_strings", "all", "":
+				return true
+			}
+		}
+		for _, a := range f.Actions {
+			if a.Class.In("opaque") || a.Class == "discard" || a.Class == policy.ClassUnparsed || a.Class == policy.ClassUnknown {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,296 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/pgsluice/pgsluice/policy"
+	"github.com/pgsluice/pgsluice/policy/approval"
+)
+
+// stage is what the client goroutine collects before it goes to the server. No
+// other goroutine touches it.
+type stage struct {
+	in   []byte // client bytes; [r:w] is unread
+	r, w int
+	rest int64 // bytes still to come of COPY data that is passed on unseen
+
+	out  []byte
+	owed []stagedOwed
+	held []held // statements in out that need approval before any of it goes
+
+	// The open batch: extended messages since the last Sync, Query or
+	// FunctionCall.
+	batch     bool    // there is one
+	batchOut  int     // where it begins in out
+	batchOwed int     // and in owed
+	batchSent bool    // part of it is on the server
+	based     bool    // all before it has been answered
+	now       txState // what the transaction may be at this point of the batch
+
+	// bound are the portals bound in the open batch, with what executing them may
+	// do to the transaction. Of any other portal that is unknown: it may be of an
+	// earlier batch, or a cursor.
+	bound map[string]effectSet
+	// executes are the prepared statements that portals bound to an EXECUTE name.
+	// The server looks the name up when such a portal runs, by Execute, FETCH or
+	// MOVE, so while one may exist a new statement of that name is judged as if
+	// it ran.
+	executes map[string]bool
+
+	defining   int               // entries of owed that may define a prepared statement
+	unsettling bool              // something in the open batch may have changed how text is read
+	grants     []*approval.Grant // to end with the segment that is staged next
+
+	// discarding is true after a refusal in the extended protocol, until Sync:
+	// the server skips these messages, and they are not even sent.
+	discarding bool
+
+	session policy.Session // reused for each decision
+
+	// What was answered for the whole session, when it is a restore.
+	restore        policy.RestoreWatch
+	restoreGranted string   // id of the rule it was granted under
+	restoreRefused *refusal // set once refused: the rest is refused too
+}
+
+// stagedOwed is an entry for the queue of answers owed, and where its message
+// begins in out.
+type stagedOwed struct {
+	owed
+	at int
+}
+
+// txState is the set of states that the transaction may be in.
+type txState uint8
+
+const (
+	outside txState = 1 << iota // no transaction block
+	inside                      // in a transaction block
+	broken                      // in a failed one: the server refuses all but its end
+
+	anyState = outside | inside | broken
+)
+
+func stateOf(status byte) txState {
+	switch status {
+	case 'I':
+		return outside
+	case 'T':
+		return inside
+	case 'E':
+		return broken
+	}
+	return anyState
+}
+
+// put stages a message and the answer it will be owed.
+func (t *stage) put(frame []byte, o owed) {
+	if o.segmentEnd() && len(t.grants) > 0 {
+		o = o.with()
+		o.grants, t.grants = t.grants, nil
+	}
+	if o.definesNames() {
+		t.defining++
+	}
+	t.owed = append(t.owed, stagedOwed{owed: o, at: len(t.out)})
+	t.out = append(t.out, frame...)
+}
+
+// grantLast makes the grants end with the message staged last, which ends its
+// segment.
+func (t *stage) grantLast() {
+	if last := len(t.owed) - 1; last >= 0 && len(t.grants) > 0 && t.owed[last].segmentEnd() {
+		t.owed[last].owed = t.owed[last].with()
+		t.owed[last].grants, t.grants = t.grants, nil
+	}
+}
+
+// inBatch opens a batch if there is none.
+func (s *session) inBatch() {
+	t := &s.toServer
+	if t.batch {
+		return
+	}
+	t.batch, t.batchSent = true, false
+	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
+	t.unsettling = false
+	clear(t.bound)
+	t.now = s.transaction(len(t.owed) == 0)
+	t.based = t.now != anyState
+	if t.now == outside {
+		clear(t.executes) // portals end with their transaction
+	}
+}
+
+// transaction is what the transaction may be once everything sent so far has
+// been answered: known only when nothing is owed.
+func (s *session) transaction(nothingStaged bool) txState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if nothingStaged && s.q.empty() && !s.q.skipping {
+		return stateOf(s.tx)
+	}
+	return anyState
+}
+
+func (t *stage) endBatch() {
+	t.batch, t.batchSent = false, false
+	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
+	t.now = 0
+}
+
+// closing is what a Close is owed, and forgets once answered.
+func (t *stage) closing(frame []byte) owed {
+	o := owed{sent: 'C', for_: forward}
+	if len(frame) <= headerLen {
+		return o // the server answers 08P01
+	}
+	name, _, err := cstring(frame[headerLen+1:])
+	switch {
+	case err != nil:
+	case frame[headerLen] == 'S':
+		o.owedMore = &owedMore{name: serverName(name)}
+	case t.bound != nil:
+		delete(t.bound, serverName(name))
+	}
+	return o
+}
+
+// executing follows what an Execute may do to the transaction.
+func (t *stage) executing(frame []byte) owed {
+	o := owed{sent: 'E', for_: forward}
+	portal, _, err := cstring(frame[headerLen:])
+	if err != nil {
+		return o // the server answers 08P01
+	}
+	effects, known := t.bound[serverName(portal)]
+	if !known {
+		t.now, t.unsettling = anyState, true
+		return o
+	}
+	var now txState
+	for e := range policy.TransactionEffect(16) {
+		if effects&(1<<e) != 0 {
+			now |= after(t.now, e)
+		}
+	}
+	t.now = now
+	return o
+}
+
+// effectSet is a set of policy.TransactionEffect: of the statements of which a
+// portal is one.
+type effectSet uint16
+
+// after is what the transaction may be once a statement has run.
+func after(now txState, e policy.TransactionEffect) txState {
+	switch e {
+	case policy.TransactionBegin, policy.TransactionCommitAndChain,
+		policy.TransactionRollbackAndChain, policy.TransactionRollbackTo:
+		return inside
+	case policy.TransactionCommit, policy.TransactionRollback:
+		return outside
+	}
+	return now
+}
+
+// flush sends what is staged.
+func (s *session) flush() error {
+	t := &s.toServer
+	if err := s.send(len(t.out), len(t.owed)); err != nil {
+		return err
+	}
+	t.batchSent = t.batch
+	return nil
+}
+
+// send writes the first n staged bytes, with the first entries owed for them.
+func (s *session) send(n, entries int) error {
+	t := &s.toServer
+	if n == 0 {
+		return nil
+	}
+	if len(t.held) > 0 && n > t.held[0].at {
+		return errors.New("a held message was about to be sent without an answer") // no path leads here
+	}
+	s.mu.Lock()
+	if err := s.waitOwed(maxOwed); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	for _, o := range t.owed[:entries] {
+		if o.definesNames() {
+			t.defining--
+		}
+		s.q.sentOne(o.owed)
+	}
+	s.mu.Unlock()
+	if _, err := s.server.Write(t.out[:n]); err != nil {
+		return fmt.Errorf("write to server: %w", err)
+	}
+	t.out = t.out[:copy(t.out, t.out[n:])]
+	kept := copy(t.owed, t.owed[entries:])
+	clear(t.owed[kept:])
+	t.owed = t.owed[:kept]
+	for i := range t.owed {
+		t.owed[i].at -= n
+	}
+	for i := range t.held {
+		t.held[i].at -= n
+	}
+	t.batchOut, t.batchOwed = max(t.batchOut-n, 0), max(t.batchOwed-entries, 0)
+	return nil
+}
+
+// waitOwed waits until no more than most answers are owed. The caller holds mu,
+// which is given up meanwhile.
+func (s *session) waitOwed(most int) error {
+	for s.q.len() > most {
+		settled := make(chan struct{})
+		s.settled, s.settledAt = settled, most
+		s.mu.Unlock()
+		var err error
+		select {
+		case <-settled:
+		case <-s.gone:
+			err = io.EOF
+		}
+		s.mu.Lock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle sends everything before the open batch and waits until the server has
+// answered it, so that the transaction, the settings and the names are known
+// for certain. It cannot when part of the batch is on the server already, and
+// then reports false.
+func (s *session) settle() (bool, error) {
+	t := &s.toServer
+	if t.batchSent {
+		return false, nil
+	}
+	if err := s.send(t.batchOut, t.batchOwed); err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.waitOwed(0); err != nil {
+		return false, err
+	}
+	t.based = !s.q.skipping
+	return t.based, nil
+}
+
+// dropHeld takes back what is staged from the first held message on: the client
+// ends before anybody was asked.
+func (t *stage) dropHeld() {
+	if len(t.held) > 0 {
+		t.cut(t.held[0].at)
+		t.held = nil
+	}
+}
