@@ -76,7 +76,9 @@ func (j *judged) equates(part *pg.Node, note func(column string, n int)) {
 		if column == "" {
 			return
 		}
-		elements, _, ok := j.prover(new(int)).elementsOf(e.Rexpr)
+		p := j.prover(new(int))
+		p.byName = make(map[string]int)
+		elements, _, ok := p.elementsOf(e.Rexpr)
 		if ok && len(elements) > 0 && !slices.ContainsFunc(elements, func(n *pg.Node) bool { return !isValue(n) }) {
 			note(column, len(elements))
 		}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -12,8 +13,8 @@ import (
 const maxNames = 100
 
 // Names lists the relations, functions, types and schemas of the statement that
-// the catalogue could say more about: none for a plain read. The facts must be
-// as read, not as refined.
+// the catalogue could say more about, sorted: none for a plain read. The facts
+// must be as read, not as refined.
 func (f *Facts) Names() []Name {
 	if f.ReadOnly() {
 		return nil
@@ -44,6 +45,9 @@ func (f *Facts) Names() []Name {
 			}
 		}
 	}
+	slices.SortFunc(all, func(a, b Name) int {
+		return cmp.Or(strings.Compare(string(b.Kind), string(a.Kind)), strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
+	})
 	return all
 }
 

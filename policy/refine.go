@@ -17,10 +17,15 @@ import (
 // What is known of tables that hold no row is true of the moment in which the
 // server answered. A row that comes between the answer and the statement is not
 // seen.
-func (r *Reader) Refine(f *Facts, c *Catalog) *Facts {
+func (r *Reader) Refine(f *Facts, c *Catalog) (refined *Facts) {
 	if c == nil || f.Class == ClassUnparsed || f.Class == ClassUnknown {
 		return f
 	}
+	defer func() {
+		if recover() != nil { // a defect here must leave the statement as its text shows it
+			refined = f
+		}
+	}()
 	g := *f
 	g.Actions = r.withBodies(f, c)
 	for i := range g.Actions {
