@@ -40,7 +40,7 @@ func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows 
 			a.CascadesCut = true
 			return Cascade{}, false
 		}
-		x := Cascade{Table: to.table(), From: from.table, Via: via, Effect: effect, Depth: from.depth + 1}
+		x := Cascade{Table: to.table(), From: from.table, Via: via, Effect: effect, Depth: from.depth + 1, Rows: to.Rows}
 		a.Cascades = append(a.Cascades, x)
 		return x, true
 	}
@@ -170,7 +170,7 @@ func (a *Action) writes(at reached, via string, actions []Action) {
 				a.CascadesCut = true
 				return
 			}
-			a.Cascades = append(a.Cascades, Cascade{Table: t, From: at.table, Via: via, Effect: string(b.Class), Depth: at.depth + 1})
+			a.Cascades = append(a.Cascades, Cascade{Table: t, From: at.table, Via: via, Effect: string(b.Class), Depth: at.depth + 1, Rows: -1})
 		}
 	}
 }

@@ -132,7 +132,8 @@ type Cascade struct {
 	// default" or "drop constraint" by a foreign key; "view", "partition" or
 	// "inherits" where the action itself goes on to it.
 	Effect string
-	Depth  int // steps from what the action names, from 1
+	Depth  int     // steps from what the action names, from 1
+	Rows   float64 // in the table, by the server's estimate; -1 where there is none
 }
 
 // Setting is one parameter that a statement sets. Value is empty, and Known is

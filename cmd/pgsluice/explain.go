@@ -16,16 +16,24 @@ import (
 // each rule says to it, and what would happen.
 func explainCommand() *cobra.Command {
 	var from policyFlags
+	var catalog catalogFlags
 	c := &cobra.Command{
 		Use:   "explain 'SQL'",
 		Short: "Say what the policy would do with a statement, rule by rule, and why",
 		Long: `Explain reads the statement, shows what is known of it from its text alone, what
 each rule says to it, and the verdict. Nothing is sent to a server.
 
+With --server the catalogue of a server is asked, in a transaction that can only
+read, what the statement's names mean there and what it reaches: the tables behind
+views, partitions, foreign keys that cascade, triggers and rules. The statement
+itself is never sent. --catalog takes such an answer from a file, as --save-catalog
+wrote it.
+
 The exit code is 0 if the statement would run and 1 if it would be held or
 blocked.`,
 		Example: `  pgsluice explain "DELETE FROM accounts WHERE email LIKE '%'"
-  pgsluice explain --policy ./policy --user alice --in-transaction 'TRUNCATE orders'`,
+  pgsluice explain --policy ./policy --user alice --in-transaction 'TRUNCATE orders'
+  pgsluice explain --server "host=/run/postgresql dbname=shop" 'DELETE FROM accounts WHERE id = 1'`,
 		Args: oneStatement,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := from.load()
@@ -41,6 +49,9 @@ blocked.`,
 				text = string(all)
 			}
 			replay := from.replay(p, time.Now())
+			if replay.Catalog, err = catalog.load(cmd.Context(), replay, text); err != nil {
+				return err
+			}
 			outcomes := replay.Next(text)
 			if len(outcomes) == 0 {
 				return &usageError{errors.New("there is no statement in this text")}
@@ -63,6 +74,7 @@ blocked.`,
 	}
 	from.register(c, "text", "json")
 	from.session(c)
+	catalog.register(c)
 	return c
 }
 
@@ -83,6 +95,7 @@ func explainText(t *tui, p *policy.Policy, outcomes []policy.Outcome) error {
 		for _, line := range factLines(o.Facts) {
 			t.item("", line)
 		}
+		reachText(t, o.Facts)
 		t.heading("Rules of " + p.Name())
 		quiet := 0
 		for _, r := range p.Explain(&o.Session, o.Facts) {
@@ -191,6 +204,15 @@ func actionParts(a policy.Action) []string {
 	}
 	if a.Cascade {
 		parts = append(parts, "cascade")
+	}
+	if a.AtMostRows > 0 {
+		parts = append(parts, fmt.Sprintf("at most %d rows, by a unique key", a.AtMostRows))
+	}
+	if a.Empty {
+		parts = append(parts, "finds nothing to act on")
+	}
+	if len(a.Triggers) > 0 {
+		parts = append(parts, "sets off "+strings.Join(a.Triggers, ", "))
 	}
 	if len(a.Functions) > 0 {
 		parts = append(parts, "calls "+strings.Join(a.Functions, ", "))

@@ -35,6 +35,32 @@ type actionJSON struct {
 	Proof     string   `json:"proof,omitempty"`
 	Cascade   bool     `json:"cascade,omitempty"`
 	Functions []string `json:"functions,omitempty"`
+
+	AtMostRows  int           `json:"at_most_rows,omitempty"`
+	Empty       bool          `json:"empty,omitempty"`
+	Triggers    []string      `json:"triggers,omitempty"`
+	Cascades    []cascadeJSON `json:"cascades,omitempty"`
+	CascadesCut bool          `json:"cascades_cut,omitempty"`
+}
+
+type cascadeJSON struct {
+	Table  string   `json:"table"`
+	From   string   `json:"from"`
+	Via    string   `json:"via,omitempty"`
+	Effect string   `json:"effect"`
+	Depth  int      `json:"depth"`
+	Rows   *float64 `json:"estimated_rows,omitempty"`
+}
+
+func cascadesJSON(cascades []policy.Cascade) []cascadeJSON {
+	all := make([]cascadeJSON, len(cascades))
+	for i, x := range cascades {
+		all[i] = cascadeJSON{Table: x.Table.String(), From: x.From.String(), Via: x.Via, Effect: x.Effect, Depth: x.Depth}
+		if x.Rows >= 0 {
+			all[i].Rows = &x.Rows
+		}
+	}
+	return all
 }
 
 type ruleResultJSON struct {
@@ -68,6 +94,8 @@ func explainJSON(p *policy.Policy, outcomes []policy.Outcome) []explanation {
 			e.Actions = append(e.Actions, actionJSON{
 				Class: string(a.Class), Carrier: a.Carrier, Tables: tableStrings(a.Tables),
 				Where: a.Where.String(), Proof: a.Proof, Cascade: a.Cascade, Functions: a.Functions,
+				AtMostRows: a.AtMostRows, Empty: a.Empty, Triggers: a.Triggers,
+				Cascades: cascadesJSON(a.Cascades), CascadesCut: a.CascadesCut,
 			})
 		}
 		for _, s := range o.Facts.Settings {
