@@ -178,3 +178,19 @@ func (a *Action) describe() string {
 	}
 	return b.String()
 }
+
+// MayStop reports whether any rule, or default, could do more to the statement
+// than allow it, whatever the session and whatever else is known of it.
+func (p *Policy) MayStop(f *Facts) bool {
+	if p.defaults.allowed.Action != Allow {
+		return true
+	}
+	for i := range f.Actions {
+		for _, r := range p.byClass[f.Actions[i].Class] {
+			if r.Action != Allow {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -41,7 +41,7 @@ func (s *session) asking() (approval.Ask, *refusal, error) {
 	case errors.Is(err, errNotNow):
 		return a, notNow(first.decision, first.decided), nil
 	case errors.Is(err, errCancelled):
-		return a, cancelledByUser(first.decision, 0), nil
+		return a, cancelledByUser(first.decision.ID(), 0), nil
 	case err != nil:
 		return a, nil, fmt.Errorf("ask for the settings of the session: %w", err)
 	case len(rows) != 1:

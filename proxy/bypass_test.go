@@ -46,6 +46,7 @@ func TestBypasses(t *testing.T) {
 				CREATE TABLE scratch (id int); ALTER TABLE scratch OWNER TO alice;
 				CREATE SCHEMA mine AUTHORIZATION alice; CREATE TABLE mine.accounts (id int);
 				ALTER TABLE mine.accounts OWNER TO alice;
+				INSERT INTO scratch VALUES (1); INSERT INTO mine.accounts VALUES (1);
 				DO $$ BEGIN CREATE ROLE low; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;
 				GRANT low TO alice; CREATE VIEW mine.sjis AS SELECT set_config('client_encoding', 'SJIS', false);
 				GRANT SELECT ON mine.sjis TO alice`)

@@ -41,23 +41,24 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 	s.inBatch()
 	text := queryText(frame)
 	facts := s.read(text)
-	j := s.judgeNoting([][]*policy.Facts{facts})
+	all := [][]*policy.Facts{facts}
+	j, ask := s.judgeNoting(all)
 	var waits *held
-	if j.Verdict != policy.Allow {
+	if ask {
 		g := gated{sent: 'Q', text: text, alternatives: func() [][]*policy.Facts { return [][]*policy.Facts{s.read(text)} }}
 		var refused bool
 		var err error
-		if j, waits, refused, err = s.challenge(ctx, g); refused || err != nil {
+		if j, all, waits, refused, err = s.challenge(ctx, g); refused || err != nil {
 			return err
 		}
-		facts = g.alternatives()[0]
+		facts = all[0]
 	}
 	o := owed{sent: 'Q', for_: forward}
 	if hasEffects(facts) {
 		o = o.with()
 		o.effects = facts
 	}
-	s.stageGated(frame, o, j, waits)
+	s.stageGated(frame, o, j, all, waits)
 	return s.endQuery(ctx)
 }
 
@@ -103,11 +104,11 @@ func (s *session) parse(ctx context.Context, frame []byte) error {
 	o := owed{sent: 'P', for_: forward, owedMore: &owedMore{name: name, defines: st}}
 	if t.executes[name] {
 		g := gated{sent: 'P', text: st.text, alternatives: func() [][]*policy.Facts { return [][]*policy.Facts{s.fill(st.facts)} }}
-		j, waits, refused, err := s.challenge(ctx, g)
+		j, all, waits, refused, err := s.challenge(ctx, g)
 		if refused || err != nil {
 			return err
 		}
-		s.stageGated(frame, o, j, waits)
+		s.stageGated(frame, o, j, all, waits)
 		return nil
 	}
 	if j := s.judge(st.facts, outside); j.Verdict == policy.Block && s.judge(st.facts, inside).Verdict == policy.Block {
@@ -131,26 +132,25 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 		t.put(frame, owed{sent: 'B', for_: forward}) // the server answers 08P01
 		return nil
 	}
-	nameBytes, _, err := cstring(rest)
+	nameBytes, values, err := cstring(rest)
 	if err != nil {
 		t.put(frame, owed{sent: 'B', for_: forward})
 		return nil
 	}
 	name := serverName(nameBytes)
 	found := s.candidates(name)
-	alternatives := s.wouldRun(name, found)
-	j := s.judgeNoting(alternatives)
+	alternatives := s.wouldRun(name, found, values)
+	j, ask := s.judgeNoting(alternatives)
 	var waits *held
-	if j.Verdict != policy.Allow {
-		g := gated{sent: 'B', alternatives: func() [][]*policy.Facts { return s.wouldRun(name, s.candidates(name)) }}
+	if ask {
+		g := gated{sent: 'B', alternatives: func() [][]*policy.Facts { return s.wouldRun(name, s.candidates(name), values) }}
 		for _, st := range found {
 			g.text = st.text
 		}
 		var refused bool
-		if j, waits, refused, err = s.challenge(ctx, g); refused || err != nil {
+		if j, alternatives, waits, refused, err = s.challenge(ctx, g); refused || err != nil {
 			return err
 		}
-		alternatives = g.alternatives()
 	}
 	o := owed{sent: 'B', for_: forward}
 	effects := effectSet(0)
@@ -178,7 +178,7 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	} else {
 		delete(t.bound, serverName(portal))
 	}
-	s.stageGated(frame, o, j, waits)
+	s.stageGated(frame, o, j, alternatives, waits)
 	return nil
 }
 
@@ -192,17 +192,17 @@ func (s *session) functionCall(ctx context.Context, frame []byte) error {
 		s.toServer.endBatch()
 		return nil
 	}
-	facts := [][]*policy.Facts{{policy.FunctionCall(oid)}}
-	j := s.judgeNoting(facts)
+	all := [][]*policy.Facts{{policy.FunctionCall(oid)}}
+	j, ask := s.judgeNoting(all)
 	var waits *held
-	if j.Verdict != policy.Allow {
-		g := gated{sent: 'F', text: calledFunction(oid), alternatives: func() [][]*policy.Facts { return facts }}
+	if ask {
+		g := gated{sent: 'F', text: calledFunction(oid), alternatives: func() [][]*policy.Facts { return all }}
 		var refused bool
-		if j, waits, refused, err = s.challenge(ctx, g); refused || err != nil {
+		if j, all, waits, refused, err = s.challenge(ctx, g); refused || err != nil {
 			return err
 		}
 	}
-	s.stageGated(frame, owed{sent: 'F', for_: forward}, j, waits)
+	s.stageGated(frame, owed{sent: 'F', for_: forward}, j, all, waits)
 	return s.endQuery(ctx)
 }
 
@@ -211,43 +211,54 @@ func calledFunction(oid uint32) string {
 	return fmt.Sprintf("FunctionCall of the function with OID %d", oid)
 }
 
-// challenge deals with a message whose first judgement was anything but allow.
-// Where that rests on what the server has not answered yet, it waits for those
-// answers and judges again. A message that is blocked is refused here; for one
-// that needs approval it returns what to hold.
-func (s *session) challenge(ctx context.Context, g gated) (j judgement, waits *held, refused bool, err error) {
+// challenge deals with a message whose first judgement was anything but allow,
+// or could be worse if more were known. Where that rests on what the server has
+// not answered yet, it waits for those answers; it asks the catalogue, and judges
+// again. A message that is blocked is refused here; for one that needs approval it
+// returns what to hold. all is what was judged in the end.
+func (s *session) challenge(ctx context.Context, g gated) (j judgement, all [][]*policy.Facts, waits *held, refused bool, err error) {
 	t := &s.toServer
 	settled, err := s.settle()
 	if err != nil {
-		return j, nil, false, err
+		return j, nil, nil, false, err
 	}
 	if settled && !t.executed() {
 		t.now = s.transaction(true)
 	}
-	all := g.alternatives()
-	j = s.judgeEach(all, t.now)
+	all = g.alternatives()
+	if j = s.judgeEach(all, t.now); settled && (j.Verdict != policy.Allow || s.widens(all)) {
+		var cancelled *refusal
+		if all, cancelled, err = s.consult(all); err != nil {
+			return j, nil, nil, false, err
+		}
+		if cancelled != nil {
+			s.refuse(g.sent, "", cancelled)
+			return j, nil, nil, true, nil
+		}
+		j = s.judgeEach(all, t.now)
+	}
 	if j.Verdict == policy.Hold || j.Verdict == policy.Ticket {
 		if j.Rule.Scope == policy.ScopeSession {
 			switch {
 			case t.restoreGranted == j.ID():
 				j.Verdict = policy.Allow
 			case t.restoreRefused != nil:
-				return j, nil, true, s.refuseRecorded(ctx, g, j, restoreRefused(t.restoreRefused))
+				return j, nil, nil, true, s.refuseRecorded(ctx, g, j, restoreRefused(t.restoreRefused))
 			}
 		}
 	}
 	switch j.Verdict {
 	case policy.Block:
-		return j, nil, true, s.refuseRecorded(ctx, g, j, blocked(j.Decision, j.facts))
+		return j, nil, nil, true, s.refuseRecorded(ctx, g, j, blocked(j.Decision, j.facts))
 	case policy.Hold, policy.Ticket:
-		return j, &held{gated: g, decision: j.Decision, decided: j.facts, all: all, now: t.now}, false, nil
+		return j, all, &held{gated: g, decision: j.Decision, decided: j.facts, all: all, now: t.now}, false, nil
 	case policy.Warn:
 		if err := s.record(ctx, approval.KindWarned, j.Decision, g.text); err != nil {
 			s.refuse(g.sent, "", notOnRecord(j.Decision, j.facts))
-			return j, nil, true, nil
+			return j, nil, nil, true, nil
 		}
 	}
-	return j, nil, false, nil
+	return j, all, nil, false, nil
 }
 
 // executed reports whether something staged may change the transaction. After
@@ -280,8 +291,11 @@ func (s *session) record(ctx context.Context, kind string, d policy.Decision, te
 }
 
 // stageGated stages a message that may go, or may go once approved.
-func (s *session) stageGated(frame []byte, o owed, j judgement, waits *held) {
+func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.Facts, waits *held) {
 	t := &s.toServer
+	if len(t.catalogs) > 0 && slices.ContainsFunc(all, forgets) {
+		clear(t.catalogs)
+	}
 	if j.Verdict == policy.Warn {
 		o = o.with()
 		o.notice = warned(j.Decision, j.facts)

@@ -65,7 +65,7 @@ func (s *session) decideHeld(ctx context.Context) error {
 	}
 	if grant != nil && s.endHold(h) { // cancelled before any of it was sent
 		s.finish(ctx, finished{grant, approval.Failed, "cancelled by the client before it was sent"})
-		refused = cancelledByUser(first.decision, grant.Request().ID)
+		refused = cancelledByUser(first.decision.ID(), grant.Request().ID)
 	}
 	restore := first.decision.Rule.Scope == policy.ScopeSession
 	switch {
@@ -195,7 +195,7 @@ func (s *session) wait(ctx context.Context, h *hold, w *approval.Waiter, first h
 			if withdraw("cancelled by the client") != nil {
 				return nil, notOnRecord(first.decision, first.decided), nil
 			}
-			return nil, cancelledByUser(first.decision, h.request), nil
+			return nil, cancelledByUser(first.decision.ID(), h.request), nil
 		case <-ahead.full:
 			return s.becomesTicket(ctx, w, first, func(r approval.Request) *refusal {
 				return tooMuchWhileHeld(r, s.p.c.Where, s.p.c.Approvals.Window())

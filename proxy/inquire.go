@@ -28,6 +28,9 @@ type question struct {
 // errNotNow says that nothing can be asked at this point of the session.
 var errNotNow = errors.New("nothing can be asked at this point of the session")
 
+// errFailed says that the server answered with an error.
+var errFailed = errors.New("the server answered with an error")
+
 // errCancelled says that the client cancelled while its statement was looked
 // into.
 var errCancelled = errors.New("cancelled by the client")
@@ -54,15 +57,17 @@ func (s *session) inquire(sql string, parameters [][]byte) ([][]byte, error) {
 	if status == 'I' {
 		return s.put(execution(nil, sql, parameters))
 	}
-	if _, err := s.put(execution(nil, "SAVEPOINT "+askSavepoint, nil)); err != nil {
-		return nil, err
-	}
-	rows, err := s.put(execution(nil, sql, parameters))
 	back := execution(nil, "ROLLBACK TO SAVEPOINT "+askSavepoint, nil)
-	if _, err := s.put(execution(back, "RELEASE SAVEPOINT "+askSavepoint, nil)); err != nil {
-		return nil, fmt.Errorf("go back to before the question: %w", err)
+	back = execution(back, "RELEASE SAVEPOINT "+askSavepoint, nil)
+	question := execution(execution(nil, "SAVEPOINT "+askSavepoint, nil), sql, parameters)
+	rows, err := s.put(append(question, back...))
+	if err == nil || !errors.Is(err, errFailed) && !errors.Is(err, errCancelled) {
+		return rows, err
 	}
-	return rows, err
+	if _, again := s.put(back); again != nil {
+		return nil, fmt.Errorf("go back to before the question: %w", errors.Join(again, err))
+	}
+	return nil, err
 }
 
 // inquireInBatch asks within the client's own open batch.
@@ -135,7 +140,7 @@ func (s *session) ask(messages []byte, closes int) ([][]byte, error) {
 	case "57014":
 		return nil, errCancelled
 	}
-	return nil, fmt.Errorf("server answered with SQLSTATE %s", q.code)
+	return nil, fmt.Errorf("%w: SQLSTATE %s", errFailed, q.code)
 }
 
 // answers takes a message of the server for the question that is under way. It

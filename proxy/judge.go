@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pgsluice/pgsluice/policy"
@@ -131,21 +132,39 @@ func (s *session) preparedAs(name string) []*policy.Facts {
 	return facts
 }
 
-// wouldRun returns what a Bind of name may run.
-func (s *session) wouldRun(name string, found []*statement) [][]*policy.Facts {
+// wouldRun returns what a Bind of name with these values may run.
+func (s *session) wouldRun(name string, found []*statement, values []byte) [][]*policy.Facts {
 	if len(found) == 0 {
 		return [][]*policy.Facts{{policy.UnknownStatement(name)}}
 	}
 	alternatives := make([][]*policy.Facts, len(found))
 	for i, st := range found {
-		alternatives[i] = s.fill(st.facts)
+		alternatives[i] = s.fill(s.withValues(st, values))
 	}
 	return alternatives
 }
 
+// withValues puts the values of a Bind into the facts of its statement, where
+// they could change them.
+func (s *session) withValues(st *statement, values []byte) []*policy.Facts {
+	if !slices.ContainsFunc(st.facts, (*policy.Facts).TakesParameters) {
+		return st.facts
+	}
+	parameters, ok := bindValues(values, st.types)
+	if !ok {
+		return st.facts // the server answers 08P01
+	}
+	facts := make([]*policy.Facts, len(st.facts))
+	for i, f := range st.facts {
+		facts[i] = s.p.c.Reader.WithParameters(f, parameters)
+	}
+	return facts
+}
+
 // judgeNoting judges what comes next in the session, and first notes it for the
-// recognition of restores.
-func (s *session) judgeNoting(alternatives [][]*policy.Facts) judgement {
+// recognition of restores. It reports whether that is not the last word: the
+// statement is not simply allowed, or the catalogue could show more of it.
+func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, ask bool) {
 	t := &s.toServer
 	for _, facts := range alternatives {
 		for _, f := range facts {
@@ -153,7 +172,18 @@ func (s *session) judgeNoting(alternatives [][]*policy.Facts) judgement {
 		}
 	}
 	t.session.Restore = t.restore.Restore()
-	return s.judgeEach(alternatives, t.now)
+	if j = s.judgeEach(alternatives, t.now); j.Verdict != policy.Allow {
+		return j, true
+	}
+	if !s.widens(alternatives) {
+		return j, false
+	}
+	kept, ok := s.consultKept(alternatives)
+	if !ok {
+		return j, true
+	}
+	j = s.judgeEach(kept, t.now)
+	return j, j.Verdict != policy.Allow
 }
 
 // unsettling reports whether statements may change how the server reads the

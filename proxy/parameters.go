@@ -6,36 +6,66 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/pgsluice/pgsluice/policy"
 )
 
 // shownParameters renders the values of a Bind for people: text as it is,
 // binary as hexadecimal digits.
 func shownParameters(b []byte) []string {
+	var shown []string
+	eachValue(b, func(_ int, value []byte, format int16) {
+		if value == nil {
+			shown = append(shown, "NULL")
+			return
+		}
+		shown = append(shown, shownValue(value, format))
+	})
+	return shown
+}
+
+// bindValues are the values of a Bind as the facts take them; types is what
+// Parse said of their types. It reports false for a message that is no Bind.
+func bindValues(b, types []byte) (values []policy.Parameter, ok bool) {
+	var oids []byte
+	if len(types) >= 2 {
+		oids = types[2:]
+	}
+	ok = eachValue(b, func(i int, value []byte, format int16) {
+		p := policy.Parameter{Null: value == nil, Text: format == 0, Value: value}
+		if len(oids) >= 4*(i+1) {
+			p.Type = binary.BigEndian.Uint32(oids[4*i:])
+		}
+		values = append(values, p)
+	})
+	return values, ok
+}
+
+// eachValue calls do for each value of a Bind, nil for NULL.
+func eachValue(b []byte, do func(i int, value []byte, format int16)) (ok bool) {
 	formats, b, ok := int16s(b)
 	if !ok || len(b) < 2 {
-		return nil
+		return false
 	}
 	n := int(binary.BigEndian.Uint16(b))
 	b = b[2:]
-	shown := make([]string, 0, min(n, 64))
 	for i := range n {
 		if len(b) < 4 {
-			return shown
+			return false
 		}
 		size := int32(binary.BigEndian.Uint32(b))
 		b = b[4:]
 		if size < 0 {
-			shown = append(shown, "NULL")
+			do(i, nil, 0)
 			continue
 		}
 		if int64(size) > int64(len(b)) {
-			return shown
+			return false
 		}
-		value := b[:size]
+		do(i, b[:size:size], format(formats, i))
 		b = b[size:]
-		shown = append(shown, shownValue(value, format(formats, i)))
 	}
-	return shown
+	return true
 }
 
 const maxShownValue = 200

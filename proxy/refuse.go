@@ -259,10 +259,10 @@ func ended(r approval.Request) *refusal {
 
 // cancelledByUser is PostgreSQL's own sentence, so that clients take it for the
 // cancel that it is.
-func cancelledByUser(d policy.Decision, request int64) *refusal {
+func cancelledByUser(rule string, request int64) *refusal {
 	r := &refusal{
 		code: codeCancelled, message: "canceling statement due to user request",
-		detail: "Nothing was run.", rule: ruleID(d), request: request,
+		detail: "Nothing was run.", rule: rule, request: request,
 	}
 	if request != 0 {
 		r.detail = fmt.Sprintf("Request %d was withdrawn; nothing was run.", request)

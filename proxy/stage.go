@@ -47,7 +47,8 @@ type stage struct {
 	// the server skips these messages, and they are not even sent.
 	discarding bool
 
-	session policy.Session // reused for each decision
+	session  policy.Session         // reused for each decision
+	catalogs map[string]keptCatalog // by the names asked about
 
 	// What was answered for the whole session, when it is a restore.
 	restore        policy.RestoreWatch
@@ -168,6 +169,7 @@ func (t *stage) executing(frame []byte) owed {
 	effects, known := t.bound[serverName(portal)]
 	if !known {
 		t.now, t.unsettling = anyState, true
+		clear(t.catalogs)
 		return o
 	}
 	var now txState
