@@ -36,7 +36,7 @@ func (a *Action) takesParameters() bool {
 // where one of its parts narrows it whatever they are: one without parameters, or
 // a comparison of a column with one.
 func (j *judged) takesParameters() bool {
-	if len(j.statement.parameters) == 0 || j.where == nil {
+	if len(j.statement.parameters) == 0 || j.statement.body || j.where == nil {
 		return false
 	}
 	takes := false

@@ -28,6 +28,7 @@ func factsOf(n *pg.Node, text string) *Facts {
 type walker struct {
 	facts    *Facts
 	mentions *mentions
+	inBody   bool // of a function or a DO block
 
 	// volatile is set by the first call of a function that is volatile or not
 	// known.
@@ -125,6 +126,9 @@ func (w *walker) statement(n *pg.Node, carrier string) {
 			f.Settings = append(f.Settings, Setting{Name: "all"})
 		}
 
+	case *pg.Node_DoStmt:
+		w.add(a)
+		w.do(s.DoStmt, carrier)
 	case *pg.Node_CallStmt:
 		a.Functions = []string{dotted(s.CallStmt.Funccall.GetFuncname())}
 		w.add(a)

@@ -10,6 +10,7 @@ import (
 type mentions struct {
 	parameters map[int32]int   // how often each $n stands in it
 	queries    map[string]bool // the names that WITH gives, at any depth
+	body       bool            // it stands in a function or a DO block
 }
 
 func (m *mentions) parameter(number int32) {
