@@ -70,7 +70,9 @@ SELECT pg_catalog.json_build_object(
         SELECT FROM pg_catalog.pg_namespace s WHERE s.nspname OPERATOR(pg_catalog.=) f.schema::pg_catalog.name), 'oid', COALESCE(f.oid, 0::pg_catalog.oid)::pg_catalog.int8) ORDER BY f.place) FROM found f),
   'relations', (SELECT pg_catalog.json_agg(pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
       'oid', r.oid::pg_catalog.int8, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind,
-      'temporary', r.relpersistence OPERATOR(pg_catalog.=) 't', 'rows', r.reltuples, 'pages', r.relpages,
+      /* A superuser can drop those of other sessions, too: they are no scratch of
+         this one. */
+      'temporary', r.relpersistence OPERATOR(pg_catalog.=) 't' AND r.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema(), 'rows', r.reltuples, 'pages', r.relpages,
       'row_security', r.relrowsecurity, 'empty', r.acted AND CASE WHEN r.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog."char"[])
           THEN pg_catalog.pg_relation_size(r.oid) OPERATOR(pg_catalog.=) 0
           ELSE r.relkind OPERATOR(pg_catalog.=) 'p' END,

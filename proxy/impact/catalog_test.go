@@ -145,6 +145,21 @@ func TestNamesMeanWhatTheyMeanInTheSession(t *testing.T) {
 	}
 }
 
+// A superuser can drop the temporary tables of others.
+func TestOnlyTheSessionsOwnTemporaryTablesAreTemporary(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	dsn := cluster.DSN(cluster.NewDatabase(t), cluster.Superuser)
+	one, other := connect(t, dsn), connect(t, dsn)
+	run(t, one, "CREATE TEMPORARY TABLE scratch (id int)")
+	schema := ask(t, one, relation("", "scratch")).Relations[0].Schema
+	if c := ask(t, one, relation(schema, "scratch")); !c.Relations[0].Temporary {
+		t.Errorf("to its own session: %+v", c.Relations[0])
+	}
+	if c := ask(t, other, relation(schema, "scratch")); c.Relations[0].Temporary {
+		t.Errorf("to another session: %+v", c.Relations[0])
+	}
+}
+
 // What a role may not look into, and what is not there, must not be an error: it
 // would abort the client's transaction.
 func TestNothingAskedForIsAnError(t *testing.T) {
