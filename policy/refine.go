@@ -27,7 +27,7 @@ func (r *Reader) Refine(f *Facts, c *Catalog) (refined *Facts) {
 		}
 	}()
 	g := *f
-	g.Actions = r.withBodies(f, c)
+	g.Actions, g.Settings = r.withBodies(f, c)
 	for i := range g.Actions {
 		g.Actions[i] = r.refine(g.Actions[i], c)
 	}

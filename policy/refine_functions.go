@@ -10,11 +10,13 @@ import (
 // withBodies gives the actions of the statement with those of the functions that
 // it calls. A call goes out of the list where the bodies of all functions that
 // its name may mean could be read; else it stays, and what could be read is added.
-func (r *Reader) withBodies(f *Facts, c *Catalog) []Action {
+func (r *Reader) withBodies(f *Facts, c *Catalog) ([]Action, []Setting) {
 	var all, added []Action
+	settings := slices.Clone(f.Settings)
 	for _, a := range f.Actions {
 		for j := range a.judged {
-			added = append(added, r.shadows(&a, &a.judged[j], c)...)
+			body, set := r.shadows(&a, &a.judged[j], c)
+			added, settings = append(added, body...), append(settings, set...)
 		}
 		if a.Class != classFunctionCall && a.Class != "call" {
 			all = append(all, a)
@@ -22,14 +24,12 @@ func (r *Reader) withBodies(f *Facts, c *Catalog) []Action {
 		}
 		var unread []string
 		for _, name := range a.Functions {
-			body, read := r.bodies(name, a.Carrier, c)
-			switch {
-			case a.Class == classFunctionCall && c.sameNames && !executes(f.Text, name, c):
-				// It stands where the server does not go.
-			case a.Class == classFunctionCall && c.sameNames && read:
-				added = append(added, body...)
-			default:
-				added = append(added, body...)
+			if a.Class == classFunctionCall && c.sameNames && !executes(f.Text, name, c) {
+				continue // it stands where the server does not go
+			}
+			body, set, read := r.bodies(name, a.Carrier, c)
+			added, settings = append(added, body...), append(settings, set...)
+			if !read || !c.sameNames {
 				unread = append(unread, name)
 			}
 		}
@@ -42,20 +42,20 @@ func (r *Reader) withBodies(f *Facts, c *Catalog) []Action {
 	}
 	all = append(all, added...)
 	if len(all) == 0 {
-		return slices.Clone(f.Actions)
+		return slices.Clone(f.Actions), f.Settings
 	}
-	return all
+	return all, settings
 }
 
 // bodies reads the functions that a call by this name may mean, and says whether
 // all could be read.
-func (r *Reader) bodies(name, carrier string, c *Catalog) (actions []Action, read bool) {
+func (r *Reader) bodies(name, carrier string, c *Catalog) (actions []Action, settings []Setting, read bool) {
 	if strings.HasPrefix(name, operatorPrefix) {
-		return nil, false
+		return nil, nil, false
 	}
 	n := functionName(name)
 	if f, asked := c.found(n); !asked || f.Hidden {
-		return nil, false
+		return nil, nil, false
 	}
 	candidates := c.functions(Table{Schema: n.Schema, Name: n.Name})
 	read = len(candidates) > 0
@@ -68,7 +68,9 @@ func (r *Reader) bodies(name, carrier string, c *Catalog) (actions []Action, rea
 			read = false
 			continue
 		}
-		for _, b := range r.BodyFacts(name, f.Language, f.Body).Actions {
+		body := r.BodyFacts(name, f.Language, f.Body)
+		settings = append(settings, body.Settings...)
+		for _, b := range body.Actions {
 			if b.Class == classFunctionCall && slices.Contains(b.Functions, name) {
 				read = false
 				continue
@@ -79,13 +81,12 @@ func (r *Reader) bodies(name, carrier string, c *Catalog) (actions []Action, rea
 			}
 		}
 	}
-	return actions, read
+	return actions, settings, read
 }
 
 // shadows gives the calls in a WHERE of functions that have the name of a
 // built-in one and are not it.
-func (r *Reader) shadows(a *Action, j *judged, c *Catalog) []Action {
-	var all []Action
+func (r *Reader) shadows(a *Action, j *judged, c *Catalog) (all []Action, settings []Setting) {
 	var asked []Name
 	namesBelow(j.where, j.statement, func(n Name) {
 		if n.Kind == NameFunction && !slices.Contains(asked, n) && kindOf(Table{Schema: n.Schema, Name: n.Name}) != functionUnknown {
@@ -97,12 +98,13 @@ func (r *Reader) shadows(a *Action, j *judged, c *Catalog) []Action {
 		if !slices.ContainsFunc(c.functions(t), func(f *Function) bool { return !f.BuiltIn && f.Volatility == "v" }) {
 			continue
 		}
-		body, read := r.bodies(t.String(), a.Carrier, c)
+		body, set, read := r.bodies(t.String(), a.Carrier, c)
+		settings = append(settings, set...)
 		if all = append(all, body...); !read {
 			all = append(all, Action{Class: classFunctionCall, Carrier: a.Carrier, Functions: []string{t.String()}})
 		}
 	}
-	return all
+	return all, settings
 }
 
 // executes says whether a call of the function may run: not in a query of WITH

@@ -6,7 +6,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
-const proofForeignKey = "a foreign key makes the condition true for every row"
+const proofForeignKey = "the condition is true for every row, by a foreign key or because it looks in the row's own table"
 
 // settle takes those parts out of a WHERE that a foreign key makes true: each
 // account_id is IN (SELECT id FROM accounts) if it refers there, and each row has
