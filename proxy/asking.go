@@ -19,14 +19,6 @@ import (
 // on).
 const settingsSQL = `SELECT pg_catalog.format('%s %s', current_user, pg_catalog.current_setting('search_path'))`
 
-// restoredOverSQL counts what a restore would go over: the tables that people
-// made and that have storage in use.
-const restoredOverSQL = `SELECT pg_catalog.format('%s tables that hold about %s rows', pg_catalog.count(*),
-	COALESCE(pg_catalog.sum(GREATEST(c.reltuples, 0::pg_catalog.float4))::pg_catalog.int8, 0::pg_catalog.int8))
-	FROM pg_catalog.pg_class c WHERE c.relkind OPERATOR(pg_catalog.=) 'r'::pg_catalog."char"
-	AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
-	AND pg_catalog.pg_relation_size(c.oid::pg_catalog.regclass) OPERATOR(pg_catalog.>) 0::pg_catalog.int8`
-
 // asking describes the batch in which something is held, as one request.
 func (s *session) asking() (approval.Ask, *refusal, error) {
 	t := &s.toServer
@@ -62,11 +54,9 @@ func (s *session) asking() (approval.Ask, *refusal, error) {
 			s.settings.encoding, s.settings.conforming, searchPath)
 		s.mu.Unlock()
 	}
-	if a.Scope == approval.WholeSession {
+	if a.Scope == approval.WholeSession && t.restoredOver != "" {
 		// What the dump holds is not known yet, but what it comes over is.
-		if rows, err := s.inquire(restoredOverSQL, nil); err == nil && len(rows) == 1 {
-			a.Impact = fmt.Sprintf("a restore, beginning with %s, into a database with %s", a.Impact, rows[0])
-		}
+		a.Impact = fmt.Sprintf("a restore, beginning with %s, into a database with %s", a.Impact, t.restoredOver)
 	}
 	d := description{session: s, digest: sha256.New(), parsed: map[string]*statement{}}
 	d.batch(t.out[t.batchOut:])

@@ -34,6 +34,38 @@ type keptCatalog struct {
 	since   time.Time
 }
 
+// restoredOverSQL counts what a restore would go over: the tables that people
+// made and that have storage in use. Its answer is empty where there are none.
+const restoredOverSQL = `SELECT CASE pg_catalog.count(*) WHEN 0::pg_catalog.int8 THEN '' ELSE
+	pg_catalog.format('%s tables that hold about %s rows', pg_catalog.count(*),
+	COALESCE(pg_catalog.sum(GREATEST(c.reltuples, 0::pg_catalog.float4))::pg_catalog.int8, 0::pg_catalog.int8)) END
+	FROM pg_catalog.pg_class c WHERE c.relkind OPERATOR(pg_catalog.=) 'r'::pg_catalog."char"
+	AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+	AND pg_catalog.pg_relation_size(c.oid::pg_catalog.regclass) OPERATOR(pg_catalog.>) 0::pg_catalog.int8`
+
+// restoresOver settles whether a session that looks like a restore comes over
+// anything: into a database without rows a dump may be read by anybody who may
+// write there. It is asked once, before the first of the dump has run; a server
+// that does not answer has rows.
+func (s *session) restoresOver() (bool, error) {
+	t := &s.toServer
+	if t.restoreAsked {
+		return t.session.Restore, nil
+	}
+	rows, err := s.inquire(restoredOverSQL, nil)
+	switch {
+	case errors.Is(err, errFailed), errors.Is(err, errNotNow), errors.Is(err, errCancelled):
+		return true, nil // to be asked again with the next statement
+	case err != nil:
+		return true, err
+	case len(rows) != 1:
+		return true, fmt.Errorf("ask what a restore goes over: %d rows", len(rows))
+	}
+	t.restoreAsked, t.restoredOver = true, string(rows[0])
+	t.session.Restore = t.restoredOver != ""
+	return t.session.Restore, nil
+}
+
 // widens reports whether the catalogue could show that an allowed statement does
 // more than its text shows, and the policy would stop it for that.
 func (s *session) widens(alternatives [][]*policy.Facts) bool {
@@ -115,21 +147,36 @@ func (s *session) refined(alternatives [][]*policy.Facts, c *policy.Catalog) [][
 	return refined
 }
 
-// forgets reports whether statements may change what the catalogue says.
-func forgets(facts []*policy.Facts) bool {
+// forgetCatalogs drops what the catalogue said, where statements may make it
+// untrue: at once, and when the transaction that holds them ends.
+func (t *stage) forgetCatalogs(facts []*policy.Facts) {
 	for _, f := range facts {
-		if f.Transaction != policy.TransactionNone && f.Transaction != policy.TransactionBegin {
-			return true
-		}
-		for i := range f.Actions {
-			switch c := f.Actions[i].Class; {
-			case c.In("read"), c == "insert", c == "update", c == "delete", c == "merge", c == "begin":
-			default:
-				return true
+		switch f.Transaction {
+		case policy.TransactionNone:
+			if !plainRows(f) {
+				clear(t.catalogs)
+				t.namesMoved = true
 			}
+		case policy.TransactionBegin, policy.TransactionSavepoint:
+		default:
+			if t.namesMoved {
+				clear(t.catalogs)
+			}
+			t.namesMoved = f.Transaction == policy.TransactionRollbackTo && t.namesMoved
 		}
 	}
-	return false
+}
+
+// plainRows reports whether a statement does no more than read and write rows.
+func plainRows(f *policy.Facts) bool {
+	for i := range f.Actions {
+		switch c := f.Actions[i].Class; {
+		case c.In("read"), c == "insert", c == "update", c == "delete", c == "merge":
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // namesIn are the names that the catalogue could say more about.

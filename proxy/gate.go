@@ -225,6 +225,11 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, all [][]
 	if settled && !t.executed() {
 		t.now = s.transaction(true)
 	}
+	if settled && t.session.Restore && !t.batchSent {
+		if t.session.Restore, err = s.restoresOver(); err != nil {
+			return j, nil, nil, false, err
+		}
+	}
 	all = g.alternatives()
 	if j = s.judgeEach(all, t.now); settled && (j.Verdict != policy.Allow || s.widens(all)) {
 		var cancelled *refusal
@@ -293,8 +298,8 @@ func (s *session) record(ctx context.Context, kind string, d policy.Decision, te
 // stageGated stages a message that may go, or may go once approved.
 func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.Facts, waits *held) {
 	t := &s.toServer
-	if len(t.catalogs) > 0 && slices.ContainsFunc(all, forgets) {
-		clear(t.catalogs)
+	for _, facts := range all {
+		t.forgetCatalogs(facts)
 	}
 	if j.Verdict == policy.Warn {
 		o = o.with()

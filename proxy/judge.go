@@ -171,7 +171,9 @@ func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, ask 
 			t.restore.Note(f, t.session.Application)
 		}
 	}
-	t.session.Restore = t.restore.Restore()
+	if !t.restoreAsked {
+		t.session.Restore = t.restore.Restore()
+	}
 	if j = s.judgeEach(alternatives, t.now); j.Verdict != policy.Allow {
 		return j, true
 	}

@@ -467,16 +467,16 @@ func TestProgramsRunUnchanged(t *testing.T) {
 		if unrestricted(dumped) != unrestricted(dump) {
 			t.Errorf("%s: pg_dump through the proxy is another dump", name)
 		}
-		if name == "standard" {
-			continue // a restore is held there, as it should be
-		}
+		// Into a database without rows a restore is held by nothing but what it
+		// says of owners and privileges.
+		dump = run("pg_dump", "--no-owner", "--no-privileges", "-d", through)
 		copied := cluster.NewDatabase(t)
 		file := filepath.Join(t.TempDir(), "dump.sql")
 		if err := os.WriteFile(file, []byte(dump), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		run("psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", cluster.DSNAt(r.addr, copied, cluster.Superuser), "-f", file)
-		if again := run("pg_dump", "-d", cluster.DSN(copied, cluster.Superuser)); unrestricted(again) != unrestricted(dump) {
+		if again := run("pg_dump", "--no-owner", "--no-privileges", "-d", cluster.DSN(copied, cluster.Superuser)); unrestricted(again) != unrestricted(dump) {
 			t.Errorf("pg_dump | psql through the proxy lost something")
 		}
 	}

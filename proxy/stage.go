@@ -47,11 +47,14 @@ type stage struct {
 	// the server skips these messages, and they are not even sent.
 	discarding bool
 
-	session  policy.Session         // reused for each decision
-	catalogs map[string]keptCatalog // by the names asked about
+	session    policy.Session         // reused for each decision
+	catalogs   map[string]keptCatalog // by the names asked about
+	namesMoved bool                   // the transaction may have changed what names mean
 
 	// What was answered for the whole session, when it is a restore.
 	restore        policy.RestoreWatch
+	restoreAsked   bool     // the server has said what it goes over
+	restoredOver   string   // in words; empty for nothing
 	restoreGranted string   // id of the rule it was granted under
 	restoreRefused *refusal // set once refused: the rest is refused too
 }
