@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 
 	"internal/pgcluster": {},
 	"internal/bench":     {"internal/pgcluster"},
+	"internal/regress":   {"internal/pgcluster", "policy"},
 
 	"cmd/pgsluice/internal/demo": {"internal/pgcluster"},
 	"cmd/pgsluice": {
