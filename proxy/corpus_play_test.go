@@ -33,8 +33,8 @@ type labelled struct {
 // playFor bounds one case.
 const playFor = 20 * time.Second
 
-// play sends a case and returns what came back: command tags and SQLSTATEs. It
-// goes on after an error, as psql does. The sessions stay open until leave.
+// play sends a case and keeps what came back: command tags and SQLSTATEs. It goes
+// on after an error, as psql does. The last session stays open until leave.
 type play struct {
 	dsn      string // to the proxy, or to the server
 	sessions []*pgconn.HijackedConn
@@ -86,6 +86,7 @@ func (p *play) run(ctx context.Context, c *labelled, encode func(string) (string
 	var s *pgconn.HijackedConn
 	for i, part := range parts {
 		if s == nil || c.EachSession {
+			p.leave()
 			var err error
 			if s, err = p.connect(ctx, c); err != nil {
 				return fmt.Errorf("connect: %w", err)

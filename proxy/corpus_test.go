@@ -314,7 +314,7 @@ type result struct {
 
 // lasting is what a transaction that is rolled back does not take back, or does
 // not allow. What it finds too much is played on a copy, which only takes longer.
-var lasting = regexp.MustCompile(`(?i)\b(begin|commit|rollback|vacuum|cluster|concurrently|database|system|discard|prepare|set_config|call|do|copy|listen|role|setval|nextval|dblink\w*|pg_\w+)\b|(^|;)\s*(re)?set\b`)
+var lasting = regexp.MustCompile(`(?i)\b(begin|ctid|commit|rollback|vacuum|cluster|concurrently|database|system|discard|prepare|set_config|call|do|copy|listen|role|setval|nextval|dblink\w*|pg_\w+)\b|(^|;)\s*(re)?set\b`)
 
 // rehearse does what a case does in a transaction that is then rolled back, which
 // needs no copy afterwards. It says false for a case that cannot be played so.

@@ -12,6 +12,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func main() {
 // how many statements classed as reads wrote.
 func run(ctx context.Context, out io.Writer, folders []string, verbose bool) (wrote int, err error) {
 	if len(folders) == 0 {
-		return 0, fmt.Errorf("name the folders with the SQL files")
+		return 0, errors.New("name the folders with the SQL files")
 	}
 	for _, folder := range folders {
 		r, err := playFolder(ctx, folder)
@@ -60,8 +61,8 @@ func run(ctx context.Context, out io.Writer, folders []string, verbose bool) (wr
 // report is what was found in a folder.
 type report struct {
 	files, statements, failed, reads, refused, skipped int
-	unparsed                                       []finding
-	wrote                                          []finding // classed as reads
+	unparsed                                           []finding
+	wrote                                              []finding // classed as reads
 }
 
 type finding struct {
@@ -111,13 +112,13 @@ func order(files []string) []string {
 	return files
 }
 
-func playFolder(ctx context.Context, folder string) (*report, error) {
+func playFolder(ctx context.Context, folder string) (r *report, err error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.sql"))
 	if err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("there is no *.sql")
+		return nil, errors.New("there is no *.sql")
 	}
 	cluster, err := pgcluster.Start(ctx, pgcluster.Options{
 		// With these a read that writes is seen, and a file that hangs is not.
@@ -126,8 +127,8 @@ func playFolder(ctx context.Context, folder string) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer cluster.Stop()
-	r := &report{files: len(files)}
+	defer func() { err = errors.Join(err, cluster.Stop()) }()
+	r = &report{files: len(files)}
 	p := player{cluster: cluster, reader: policy.NewReader(), report: r}
 	if err := p.connect(ctx); err != nil {
 		return nil, err

@@ -752,16 +752,6 @@ FROM pg_catalog.pg_class rel
     WHERE rel.relkind IN ('r','s','t','p') AND rel.relnamespace = 2200::oid
     AND NOT rel.relispartition
 ;
-SELECT
-    ref.relname AS refname, d2.refclassid, dep.deptype AS deptype
-FROM pg_catalog.pg_depend dep
-    LEFT JOIN pg_catalog.pg_depend d2 ON dep.objid=d2.objid AND dep.refobjid != d2.refobjid
-    LEFT JOIN pg_catalog.pg_class ref ON ref.oid=d2.refobjid
-    LEFT JOIN pg_catalog.pg_attribute att ON d2.refclassid=att.attrelid AND d2.refobjsubid=att.attnum
-    1 AND
-    dep.classid=(SELECT oid FROM pg_catalog.pg_class WHERE relname='pg_attrdef') AND
-    dep.refobjid NOT IN (SELECT d3.refobjid FROM pg_catalog.pg_depend d3 WHERE d3.objid=d2.refobjid)
-;
 SELECT oid, amname
 FROM pg_catalog.pg_am WHERE amtype = 't'
 ;
@@ -1429,41 +1419,6 @@ FROM
 ORDER BY name
 ;
 SELECT count(*)
-FROM bdr.node_summary
-WHERE node_group_id = 1
-;
-SELECT node_id, node_name, node_group_name, node_kind_name
-FROM bdr.node_summary
-WHERE node_group_id = 1
-ORDER BY node_seq_id
-;
-SELECT node_name, node_group_name, interface_connstr,
-    peer_state_name, peer_target_state_name, node_seq_id, node_local_dbname,
-    node_id, node_group_id, node_kind_name
-FROM
-    bdr.node_summary
-WHERE node_group_id = 1
-ORDER BY node_seq_id
-;
-SELECT COUNT(*)
-FROM bdr.node_group
-WHERE node_group_parent_id != 0
-;
-SELECT node_group_id, node_group_name
-FROM bdr.node_group
-WHERE node_group_parent_id != 0
-ORDER BY node_group_name
-;
-SELECT ng.node_group_id, ng.node_group_name,
-    (SELECT node_group_name FROM bdr.node_group WHERE node_group_id = ng.node_group_parent_id) AS node_group_parent,
-    bdr.node_group_type(node_group_name::text) AS node_group_type,
-    bdr.streaming_mode_name(ng.node_group_streaming_mode) AS streaming_mode_name,
-    ng.node_group_location, ng.node_group_enable_proxy_routing, ng.node_group_enable_raft
-FROM bdr.node_group ng
-WHERE ng.node_group_parent_id != 0
-ORDER BY ng.node_group_name
-;
-SELECT count(*)
 FROM pg_catalog.pg_stat_replication
 ;
 SELECT pid, 'Standby ['||COALESCE(host(client_addr), client_hostname, 'Socket')||']' as name
@@ -1509,12 +1464,6 @@ SELECT ts.spcname AS x,
 FROM
     pg_catalog.pg_tablespace ts
 ;
-SELECT rolname AS refname, refclassid, deptype
-FROM pg_catalog.pg_shdepend dep
-LEFT JOIN pg_catalog.pg_roles r ON refclassid=1260 AND refobjid=r.oid
-1
-ORDER BY 1
-;
 SELECT CASE WHEN usesuper
        THEN pg_catalog.pg_is_in_recovery()
        ELSE FALSE
@@ -1535,19 +1484,6 @@ FROM
     pg_catalog.pg_show_all_settings()
 ORDER BY
     category
-;
-WITH node_details AS (
-    SELECT node_id, version() pg_version, bdr.bdr_version() bdr_version
-    FROM bdr.local_node
-)
-SELECT ns.*, nd.*,
-    ni.catchup_state_name
-FROM bdr.node_summary ns
-    LEFT JOIN node_details nd
-    ON ns.node_id = nd.node_id
-    LEFT JOIN bdr.node_catchup_info_details ni
-    ON ns.node_id = ni.target_node_id
-    ORDER BY node_seq_id
 ;
 SELECT
     gid,
@@ -1574,18 +1510,4 @@ at.attnum > 0
 AND at.attisdropped = FALSE
 ;
 SELECT * FROM x
-;
-SELECT at.attname, at.attnum, ty.typname
-FROM pg_catalog.pg_attribute at LEFT JOIN pg_catalog.pg_type ty ON (ty.oid = at.atttypid)
-JOIN pg_catalog.pg_class as cl ON cl.oid=AT.attrelid
-JOIN pg_catalog.pg_namespace as nsp ON nsp.oid=cl.relnamespace
-WHERE
-attnum = ANY (
-(SELECT con.conkey FROM pg_catalog.pg_class rel LEFT OUTER JOIN pg_catalog.pg_constraint con ON con.conrelid=rel.oid
-JOIN pg_catalog.pg_namespace as nsp ON nsp.oid=REL.relnamespace
-AND con.contype='p' WHERE rel.relkind IN ('r','s','t', 'p') AND
-)::oid[])
-;
-SELECT * FROM x
-WHERE
 ;
