@@ -115,6 +115,47 @@ func (p *Policy) decision(v Verdict, r *Rule, s *Session, f *Facts, a *Action) D
 	return Decision{Verdict: v, Rule: r, Reason: reason(r, s, f, a)}
 }
 
+// Waiting lists every decision to hold or ticket that some action of the
+// statement meets, each rule once: its approval needs what all of them ask for.
+// It is for statements that Decide has held or ticketed.
+func (p *Policy) Waiting(s *Session, f *Facts) []Decision {
+	var all []Decision
+	seen := map[*Rule]bool{}
+	add := func(r *Rule, a *Action) {
+		if r != nil && !r.Action.Runs() && r.Action != Block && !seen[r] {
+			seen[r] = true
+			all = append(all, p.decision(r.Action, r, s, f, a))
+		}
+	}
+	actions := f.Actions
+	if len(actions) == 0 {
+		actions = []Action{unknownAction}
+	}
+	for i := range actions {
+		a := actions[i]
+		if _, classified := p.byClass[a.Class]; !classified {
+			a.Class = ClassUnknown
+		}
+		final := false
+		for _, r := range p.byClass[a.Class] {
+			if r.match(s, f, &a) {
+				add(r, &a)
+				if final = r.Final; final {
+					break
+				}
+			}
+		}
+		if final {
+			continue
+		}
+		add(p.floor(a.Class), &a)
+		if v, r := p.decide(s, f, &a); v == Hold || v == Ticket {
+			add(r, &a) // the default
+		}
+	}
+	return all
+}
+
 // reason says what about the statement met the rule: what it does to what,
 // inside what, and the proof. It holds names and no literals.
 func reason(r *Rule, s *Session, f *Facts, a *Action) string {

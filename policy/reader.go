@@ -178,11 +178,13 @@ var largeObjectCalls = map[uint32]Class{
 }
 
 // FunctionCall returns the facts of a FunctionCall message, which calls a
-// function by its OID. Only those for large objects are known.
+// function by its OID. Only those for large objects are known: drivers call no
+// others, and by its OID any function can be called.
 func FunctionCall(oid uint32) *Facts {
-	class := classFunctionCall
-	if c, known := largeObjectCalls[oid]; known {
-		class = c
+	class, known := largeObjectCalls[oid]
+	if !known {
+		return &Facts{Class: ClassUnknown, Problem: "a function is called by its OID",
+			Actions: []Action{{Class: ClassUnknown}}}
 	}
 	return &Facts{Class: classFunctionCall, Actions: []Action{{Class: class}}}
 }

@@ -14,10 +14,13 @@ import (
 	"github.com/pgsluice/pgsluice/policy/approval"
 )
 
-// settingsSQL asks for what decides what the names of a statement mean, and who
-// runs it. Neither is reported by the server (search_path is, from PostgreSQL 18
-// on).
-const settingsSQL = `SELECT pg_catalog.format('%s %s', current_user, pg_catalog.current_setting('search_path'))`
+// boundSettings decide what a statement means, or as whom it runs, and few of
+// them are reported by the server. SHOW takes no snapshot, so that asking changes
+// nothing about a transaction.
+var boundSettings = [...]string{
+	"role", "session_authorization", "search_path", "DateStyle", "IntervalStyle", "TimeZone",
+	"transform_null_equals", "row_security", "session_replication_role", "default_text_search_config",
+}
 
 // asking describes the batch in which something is held, as one request.
 func (s *session) asking() (approval.Ask, *refusal, error) {
@@ -25,11 +28,11 @@ func (s *session) asking() (approval.Ask, *refusal, error) {
 	first := t.held[0]
 	a := approval.Ask{
 		Mode: approval.Hold, Scope: approval.OneStatement,
-		Rule: first.decision.ID(), Title: reason(first.decision, first.decided),
+		Rule: first.decision.ID(), Title: titles(t.held),
 		PolicyHash: s.p.c.Policy().Hash(), Quorum: s.quorum(),
 		Server: s.p.c.Server, Database: t.session.Database, Login: t.session.User,
 		Application: t.session.Application, Address: s.client.RemoteAddr().String(), Session: s.id,
-		InTransaction: first.now == inside, Impact: subject(first.decided),
+		InTransaction: first.now == inside, Impact: impacts(t.held),
 	}
 	if s.ticketOnly() {
 		a.Mode = approval.Ticket
@@ -37,29 +40,39 @@ func (s *session) asking() (approval.Ask, *refusal, error) {
 	if first.decision.Rule.Scope == policy.ScopeSession {
 		a.Scope = approval.WholeSession
 	}
-	switch rows, err := s.inquire(settingsSQL, nil); {
+	shown, err := s.show(boundSettings[:])
+	switch {
 	case errors.Is(err, errNotNow):
 		return a, notNow(first.decision, first.decided), nil
 	case errors.Is(err, errCancelled):
 		return a, cancelledByUser(first.decision.ID(), 0), nil
 	case err != nil:
 		return a, nil, fmt.Errorf("ask for the settings of the session: %w", err)
-	case len(rows) != 1:
-		return a, nil, fmt.Errorf("ask for the settings of the session: %d rows", len(rows))
-	default:
-		role, searchPath, _ := strings.Cut(string(rows[0]), " ")
-		a.Role = role
-		s.mu.Lock()
-		a.Settings = fmt.Sprintf("client_encoding=%s standard_conforming_strings=%t search_path=%s",
-			s.settings.encoding, s.settings.conforming, searchPath)
-		s.mu.Unlock()
 	}
+	if a.Role = shown[0]; a.Role == "none" {
+		a.Role = shown[1]
+	}
+	var settings strings.Builder
+	s.mu.Lock()
+	fmt.Fprintf(&settings, "client_encoding=%q standard_conforming_strings=%t", s.settings.encoding, s.settings.conforming)
+	s.mu.Unlock()
+	for i, name := range boundSettings {
+		fmt.Fprintf(&settings, " %s=%q", name, shown[i])
+	}
+	a.Settings = settings.String()
 	if a.Scope == approval.WholeSession && t.restoredOver != "" {
 		// What the dump holds is not known yet, but what it comes over is.
 		a.Impact = fmt.Sprintf("a restore, beginning with %s, into a database with %s", a.Impact, t.restoredOver)
 	}
-	d := description{session: s, digest: sha256.New(), parsed: map[string]*statement{}}
+	d := description{session: s, digest: sha256.New(), parsed: map[string]*statement{}, bound: map[string]int{}}
 	d.batch(t.out[t.batchOut:])
+	if d.unclear {
+		return a, unclear(first.decision, first.decided), nil
+	}
+	for _, h := range t.held {
+		d.tables(h.all)
+	}
+	fmt.Fprintf(d.digest, "%v", a.Quorum)
 	a.Statement = strings.Join(d.texts, ";\n")
 	a.Parameters = d.parameters
 	a.ParameterHash = d.digest.Sum(nil)
@@ -69,9 +82,17 @@ func (s *session) asking() (approval.Ask, *refusal, error) {
 // quorum is what all the rules that hold something of the batch ask for
 // together.
 func (s *session) quorum() []approval.Need {
-	var quorum []approval.Need
+	var all []waiting
 	for _, h := range s.toServer.held {
-		for _, n := range h.decision.Rule.Approve {
+		all = append(all, h.waits...)
+	}
+	return quorumOf(all)
+}
+
+func quorumOf(all []waiting) []approval.Need {
+	var quorum []approval.Need
+	for _, w := range all {
+		for _, n := range w.Rule.Approve {
 			i := slices.IndexFunc(quorum, func(q approval.Need) bool { return q.Group == n.Group })
 			if i < 0 {
 				quorum = append(quorum, approval.Need{Group: n.Group, Count: n.Count})
@@ -81,6 +102,62 @@ func (s *session) quorum() []approval.Need {
 		}
 	}
 	return quorum
+}
+
+// restoreCovers reports whether a granted restore covers what waits: the session
+// looks like a restore to every statement of it, the policy is the one of then,
+// and nobody is needed who has not approved the restore.
+func (t *stage) restoreCovers(all []waiting, policyHash string) bool {
+	if t.restoreGranted == "" || t.restoreGranted != policyHash || len(all) == 0 {
+		return false
+	}
+	restored := map[*policy.Facts]bool{}
+	for _, w := range all {
+		if w.Rule.Scope == policy.ScopeSession {
+			restored[w.facts] = true
+		}
+	}
+	for _, w := range all {
+		if !restored[w.facts] {
+			return false
+		}
+	}
+	for _, n := range quorumOf(all) {
+		if !slices.ContainsFunc(t.restoreQuorum, func(q approval.Need) bool { return q.Group == n.Group && q.Count >= n.Count }) {
+			return false
+		}
+	}
+	return true
+}
+
+// titles says what every rule that holds something of the batch has against it.
+func titles(all []held) string {
+	var list []string
+	for _, h := range all {
+		for _, w := range h.waits {
+			title := reason(w.Decision, w.facts)
+			if w.Rule != all[0].decision.Rule {
+				title = "rule " + w.Rule.ID + ": " + title
+			}
+			if !slices.Contains(list, title) {
+				list = append(list, title)
+			}
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+// impacts says what the statements that are held would do.
+func impacts(all []held) string {
+	var list []string
+	for _, h := range all {
+		for _, w := range h.waits {
+			if s := subject(w.facts); !slices.Contains(list, s) {
+				list = append(list, s)
+			}
+		}
+	}
+	return strings.Join(list, "; ")
 }
 
 func (s *session) approvers(r approval.Request) string {
@@ -95,6 +172,9 @@ func (s *session) approvers(r approval.Request) string {
 type description struct {
 	session    *session
 	parsed     map[string]*statement // by Parse in the batch
+	bound      map[string]int        // portals by Bind in the batch: the how manieth
+	binds      int
+	unclear    bool // something would run that cannot be shown
 	texts      []string
 	parameters []string
 	digest     hash.Hash
@@ -115,10 +195,12 @@ func (d *description) batch(b []byte) {
 			}
 			d.parsed[serverName(name)] = &statement{text: string(text), types: types}
 		case 'B':
-			_, rest, err := cstring(frame[headerLen:])
+			portal, rest, err := cstring(frame[headerLen:])
 			if err != nil {
 				continue
 			}
+			d.binds++
+			d.bound[serverName(portal)] = d.binds
 			name, values, err := cstring(rest)
 			if err != nil {
 				continue
@@ -137,8 +219,10 @@ func (d *description) batch(b []byte) {
 			}
 			d.add('F', frame[headerLen:])
 		case 'E':
-			if _, most, err := cstring(frame[headerLen:]); err == nil {
-				d.add('E', most)
+			if portal, most, err := cstring(frame[headerLen:]); err == nil {
+				n, here := d.bound[serverName(portal)]
+				d.unclear = d.unclear || !here // it runs what an earlier batch has bound
+				d.add('E', fmt.Appendf(most[:len(most):len(most)], " of %d", n))
 			}
 		}
 	}
@@ -156,15 +240,32 @@ func (d *description) statements(name string) []*statement {
 // EXECUTEs.
 func (d *description) runs(text string) {
 	d.shows(text)
+	// A setting of somebody's own making is shown nowhere, so no grant can be bound
+	// to its value.
+	d.unclear = d.unclear || strings.Contains(strings.ToLower(text), "current_setting")
 	d.add('Q', []byte(text))
 	for _, f := range d.session.p.c.Reader.Read(text, d.session.lexing()) {
 		if f.Executes == "" {
 			continue
 		}
 		for _, st := range d.statements(f.Executes) {
+			d.unclear = d.unclear || slices.ContainsFunc(st.facts, func(f *policy.Facts) bool { return utility(f) && f.Prepared == nil })
 			if st.text != text {
 				d.shows("-- EXECUTE " + f.Executes + " runs: " + st.text)
 				d.add('x', []byte(st.text))
+			}
+		}
+	}
+}
+
+// tables adds what the names mean, as far as the catalogue has said.
+func (d *description) tables(all [][]*policy.Facts) {
+	for _, facts := range all {
+		for _, f := range facts {
+			for i := range f.Actions {
+				for _, t := range f.Actions[i].Tables {
+					d.add('n', fmt.Appendf(nil, "%q.%q %t", t.Schema, t.Name, t.Temporary))
+				}
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,6 +111,9 @@ func (s *session) consult(alternatives [][]*policy.Facts) (_ [][]*policy.Facts, 
 	if len(names) == 0 || t.batchSent {
 		return alternatives, nil, nil
 	}
+	if free, err := s.takesSnapshots(alternatives); err != nil || !free {
+		return alternatives, nil, err
+	}
 	rows, err := s.inquire(impact.CatalogSQL, impact.CatalogParameters(names))
 	switch {
 	case errors.Is(err, errNotNow):
@@ -137,6 +141,29 @@ func (s *session) consult(alternatives [][]*policy.Facts) (_ [][]*policy.Facts, 
 		c = c.Kept() // what the batch does before this may make it untrue
 	}
 	return s.refined(alternatives, c), nil, nil
+}
+
+// takesSnapshots reports whether a question that takes a snapshot changes nothing
+// for the client: outside REPEATABLE READ and SERIALIZABLE, where the first one
+// is for the whole transaction, and not before SET TRANSACTION, which comes before
+// any.
+func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
+	if s.toServer.now == outside {
+		return true, nil
+	}
+	for _, facts := range alternatives {
+		if slices.ContainsFunc(facts, func(f *policy.Facts) bool { return f.Class == "set_transaction" }) {
+			return false, nil
+		}
+	}
+	level, err := s.show([]string{"transaction_isolation"})
+	switch {
+	case errors.Is(err, errNotNow), errors.Is(err, errFailed), errors.Is(err, errCancelled):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return level[0] == "read committed" || level[0] == "read uncommitted", nil
 }
 
 func (s *session) refined(alternatives [][]*policy.Facts, c *policy.Catalog) [][]*policy.Facts {

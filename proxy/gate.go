@@ -30,7 +30,9 @@ type held struct {
 	gated
 	decision policy.Decision
 	decided  *policy.Facts     // the statement that the decision is about
+	waits    []waiting         // every decision that people are asked for
 	all      [][]*policy.Facts // everything that was judged
+	name     string            // of the statement, for a Parse
 	now      txState           // what the transaction may be when it runs
 	at       int               // where the message begins in out
 }
@@ -108,6 +110,9 @@ func (s *session) parse(ctx context.Context, frame []byte) error {
 		if refused || err != nil {
 			return err
 		}
+		if waits != nil {
+			waits.name = name
+		}
 		s.stageGated(frame, o, j, all, waits)
 		return nil
 	}
@@ -156,19 +161,8 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	effects := effectSet(0)
 	for _, facts := range alternatives {
 		for _, f := range facts {
-			effects |= 1 << f.Transaction
-			if f.Executes != "" {
-				if t.executes == nil {
-					t.executes = map[string]bool{}
-				}
-				t.executes[f.Executes] = true
-			}
+			effects |= 1<<f.Transaction | t.binds(f)
 		}
-		if hasEffects(facts) {
-			o = o.with()
-			o.effects = append(o.effects, facts...)
-		}
-		t.unsettling = t.unsettling || unsettling(facts)
 	}
 	if t.bound == nil {
 		t.bound = map[string]effectSet{}
@@ -180,6 +174,32 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	}
 	s.stageGated(frame, o, j, alternatives, waits)
 	return nil
+}
+
+// binds notes what a portal could do to names whenever it runs, and reports
+// whether it moves portals themselves.
+func (t *stage) binds(f *policy.Facts) effectSet {
+	if f.Executes != "" {
+		if t.executes == nil {
+			t.executes = map[string]bool{}
+		}
+		t.executes[f.Executes] = true
+	}
+	if f.Prepared != nil {
+		if t.prepares == nil {
+			t.prepares = names{}
+		}
+		t.prepares.add(f.Prepares, prepared(f))
+	}
+	switch f.Class {
+	case "close", "declare_cursor", "discard":
+		return movesPortals
+	}
+	switch f.Transaction {
+	case policy.TransactionNone, policy.TransactionBegin, policy.TransactionSavepoint:
+		return 0
+	}
+	return movesPortals
 }
 
 // functionCall gates a FunctionCall, which runs a function by OID without any
@@ -243,20 +263,18 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, all [][]
 		j = s.judgeEach(all, t.now)
 	}
 	if j.Verdict == policy.Hold || j.Verdict == policy.Ticket {
-		if j.Rule.Scope == policy.ScopeSession {
-			switch {
-			case t.restoreGranted == j.ID():
-				j.Verdict = policy.Allow
-			case t.restoreRefused != nil:
-				return j, nil, nil, true, s.refuseRecorded(ctx, g, j, restoreRefused(t.restoreRefused))
-			}
+		switch {
+		case t.restoreCovers(j.waits, s.p.c.Policy().Hash()):
+			j.Verdict = policy.Allow
+		case t.restoreRefused != nil && j.Rule.Scope == policy.ScopeSession:
+			return j, nil, nil, true, s.refuseRecorded(ctx, g, j, restoreRefused(t.restoreRefused))
 		}
 	}
 	switch j.Verdict {
 	case policy.Block:
 		return j, nil, nil, true, s.refuseRecorded(ctx, g, j, blocked(j.Decision, j.facts))
 	case policy.Hold, policy.Ticket:
-		return j, all, &held{gated: g, decision: j.Decision, decided: j.facts, all: all, now: t.now}, false, nil
+		return j, all, &held{gated: g, decision: j.Decision, decided: j.facts, waits: j.waits, all: all, now: t.now}, false, nil
 	case policy.Warn:
 		if err := s.record(ctx, approval.KindWarned, j.Decision, g.text); err != nil {
 			s.refuse(g.sent, "", notOnRecord(j.Decision, j.facts))
@@ -322,7 +340,7 @@ func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.
 func (s *session) refuse(sent byte, name string, r *refusal) {
 	t := &s.toServer
 	if len(t.held) > 0 {
-		sent, name = t.held[0].sent, ""
+		sent, name = t.held[0].sent, t.held[0].name
 		t.cut(t.held[0].at)
 		t.held = nil
 	}

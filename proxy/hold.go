@@ -80,7 +80,7 @@ func (s *session) decideHeld(ctx context.Context) error {
 		return nil
 	}
 	if restore {
-		t.restoreGranted = first.decision.ID()
+		t.restoreGranted, t.restoreQuorum = grant.Request().PolicyHash, grant.Request().Quorum
 	}
 	t.held = nil
 	t.grants = append(t.grants, grant)
@@ -260,12 +260,10 @@ func (s *session) cancelHold() bool {
 // still lets it.
 func (s *session) release(ctx context.Context, w *approval.Waiter, first held) (*approval.Grant, *refusal, error) {
 	if s.p.c.Policy().Hash() != w.Request().PolicyHash {
-		if refused := s.judgedAnew(); refused != nil {
-			if err := w.Withdraw(ctx, "the policy has changed"); err != nil {
-				return nil, notOnRecord(first.decision, first.decided), nil
-			}
-			return nil, refused, nil
+		if err := w.Withdraw(ctx, "the policy has changed"); err != nil {
+			return nil, notOnRecord(first.decision, first.decided), nil
 		}
+		return nil, s.judgedAnew(), nil
 	}
 	grant, err := w.Use(ctx)
 	var not *approval.ErrNotApproved
@@ -281,24 +279,24 @@ func (s *session) release(ctx context.Context, w *approval.Waiter, first held) (
 	return nil, notOnRecord(first.decision, first.decided), nil
 }
 
-// judgedAnew judges what is held by the policy of now. It returns what the
-// client is to be told, if that policy asks for more than was asked for.
+// judgedAnew is what the client is told when the policy has changed while its
+// batch was held: the new one may stop more of it than the old one did.
 func (s *session) judgedAnew() *refusal {
-	for _, h := range s.toServer.held {
-		switch j := s.judgeEach(h.all, h.now); j.Verdict {
-		case policy.Block:
+	t := &s.toServer
+	for _, h := range t.held {
+		if j := s.judgeEach(h.all, h.now); j.Verdict == policy.Block {
 			return blocked(j.Decision, j.facts)
-		case policy.Hold, policy.Ticket:
-			return policyChanged(j.Decision, j.facts)
 		}
 	}
-	return nil
+	return policyChanged(t.held[0].decision, t.held[0].decided)
 }
 
 // tell writes a message of the proxy's own to the client. If that fails the
 // client's side will say so by itself.
 func (s *session) tell(frame []byte) {
-	s.clientWrite.Lock()
+	if !s.clientWrite.TryLock() {
+		return // the client does not read what it was sent before: this can wait
+	}
 	defer s.clientWrite.Unlock()
 	if err := s.client.SetWriteDeadline(time.Now().Add(recordTimeout)); err != nil {
 		return

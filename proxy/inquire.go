@@ -1,10 +1,13 @@
 package proxy
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -21,6 +24,7 @@ import (
 type question struct {
 	rows    [][]byte // the first column of each row
 	code    string   // SQLSTATE, if it failed
+	late    bool     // the proxy has cancelled it itself
 	closes  int      // CloseCompletes to come, where no ReadyForQuery will
 	settled chan struct{}
 }
@@ -36,14 +40,15 @@ var errFailed = errors.New("the server answered with an error")
 var errCancelled = errors.New("cancelled by the client")
 
 const (
+	// askLimit is how long a question may take before it is cancelled.
+	askLimit = 5 * time.Second
+
 	askName      = "pgsluice_ask"
 	askSavepoint = "pgsluice_ask"
 )
 
 // inquire runs one query with text parameters and returns the first column of
-// its rows. Nothing but the open batch may be staged or under way. Where part of
-// the batch is on the server the question becomes part of its implicit
-// transaction, by Flush instead of Sync; if it fails there the session ends.
+// its rows. Nothing but the open batch may be staged, and nothing be under way.
 func (s *session) inquire(sql string, parameters [][]byte) ([][]byte, error) {
 	s.mu.Lock()
 	status, ready := s.tx, !s.q.skipping && s.question == nil
@@ -52,7 +57,7 @@ func (s *session) inquire(sql string, parameters [][]byte) ([][]byte, error) {
 		return nil, errNotNow
 	}
 	if s.toServer.batchSent {
-		return s.inquireInBatch(sql, parameters)
+		return nil, errNotNow
 	}
 	if status == 'I' {
 		return s.put(execution(nil, sql, parameters))
@@ -70,8 +75,39 @@ func (s *session) inquire(sql string, parameters [][]byte) ([][]byte, error) {
 	return nil, err
 }
 
-// inquireInBatch asks within the client's own open batch.
-func (s *session) inquireInBatch(sql string, parameters [][]byte) ([][]byte, error) {
+// show asks for the values of settings. SHOW takes neither a snapshot nor a
+// savepoint: it fails only if it is cancelled.
+func (s *session) show(names []string) ([]string, error) {
+	s.mu.Lock()
+	status, ready := s.tx, !s.q.skipping && s.question == nil
+	s.mu.Unlock()
+	if !ready || status == 'E' || status == 0 {
+		return nil, errNotNow
+	}
+	var messages []byte
+	for _, n := range names {
+		messages = execution(messages, "SHOW "+n, nil)
+	}
+	var rows [][]byte
+	var err error
+	if s.toServer.batchSent {
+		rows, err = s.inOpenBatch(messages, 2*len(names))
+	} else {
+		rows, err = s.put(messages)
+	}
+	if err == nil && len(rows) != len(names) {
+		err = fmt.Errorf("%d of %d settings shown", len(rows), len(names))
+	}
+	values := make([]string, len(rows))
+	for i, r := range rows {
+		values[i] = string(r)
+	}
+	return values, err
+}
+
+// inOpenBatch asks within the client's own open batch, of which part is on the
+// server already.
+func (s *session) inOpenBatch(messages []byte, closes int) ([][]byte, error) {
 	flush := []byte{'H', 0, 0, 0, 4}
 	s.mu.Lock()
 	unanswered := !s.q.empty()
@@ -91,7 +127,7 @@ func (s *session) inquireInBatch(sql string, parameters [][]byte) ([][]byte, err
 	case skipping:
 		return nil, errNotNow
 	}
-	return s.ask(append(execution(nil, sql, parameters), flush...), 2)
+	return s.ask(append(messages, flush...), closes)
 }
 
 // execution appends the messages that run one statement and leave nothing
@@ -129,16 +165,31 @@ func (s *session) ask(messages []byte, closes int) ([][]byte, error) {
 	if _, err := s.server.Write(messages); err != nil {
 		return nil, fmt.Errorf("write to server: %w", err)
 	}
-	select {
-	case <-q.settled:
-	case <-s.gone:
-		return nil, io.EOF
+	// A catalogue that somebody has locked would hold the client up for ever.
+	limit := time.NewTimer(askLimit)
+	defer limit.Stop()
+	for answered := false; !answered; {
+		select {
+		case <-q.settled:
+			answered = true
+		case <-s.gone:
+			return nil, io.EOF
+		case <-limit.C:
+			if q.late {
+				return nil, errors.New("the server answers neither the proxy's question nor its cancel")
+			}
+			q.late = true
+			s.p.cancelServer(context.Background(), s)
+			limit.Reset(askLimit)
+		}
 	}
 	switch q.code {
 	case "":
 		return q.rows, nil
 	case "57014":
-		return nil, errCancelled
+		if !q.late {
+			return nil, errCancelled
+		}
 	}
 	return nil, fmt.Errorf("%w: SQLSTATE %s", errFailed, q.code)
 }
@@ -148,7 +199,14 @@ func (s *session) ask(messages []byte, closes int) ([][]byte, error) {
 // and parameters are the client's. The caller holds mu.
 func (q *question) answers(s *session, frame []byte) (bool, error) {
 	switch frame[0] {
-	case 'N', 'A', 'S':
+	case 'N':
+		var n pgproto3.NoticeResponse
+		if err := n.Decode(frame[headerLen:]); err != nil {
+			return true, fmt.Errorf("NoticeResponse: %w", err)
+		}
+		// With client_min_messages at debug the server tells of each step.
+		return strings.HasPrefix(n.SeverityUnlocalized, "DEBUG") || n.SeverityUnlocalized == "LOG", nil
+	case 'A', 'S':
 		return false, nil
 	case '3':
 		if q.closes > 0 {

@@ -11,7 +11,14 @@ import (
 type judgement struct {
 	policy.Decision
 	facts *policy.Facts
-	after txState // what the transaction may be after them
+	after txState   // what the transaction may be after them
+	waits []waiting // every decision to hold or ticket
+}
+
+// waiting is one decision that people must be asked for, about one statement.
+type waiting struct {
+	policy.Decision
+	facts *policy.Facts
 }
 
 // judgeEach decides on lists of statements of which one will run; the strictest
@@ -22,14 +29,16 @@ func (s *session) judgeEach(alternatives [][]*policy.Facts, now txState) judgeme
 	}
 	var strictest judgement
 	var later txState
+	var waits []waiting
 	for i, facts := range alternatives {
 		j := s.judge(facts, now)
 		later |= j.after
+		waits = append(waits, j.waits...)
 		if i == 0 || j.Verdict < strictest.Verdict {
 			strictest = j
 		}
 	}
-	strictest.after = later
+	strictest.after, strictest.waits = later, waits
 	return strictest
 }
 
@@ -49,8 +58,14 @@ func (s *session) judge(facts []*policy.Facts, now txState) judgement {
 				continue
 			}
 			t.session.InTransaction = state != outside
-			if d := pol.Decide(&t.session, f); d.Verdict < j.Verdict || j.facts == nil {
+			d := pol.Decide(&t.session, f)
+			if d.Verdict < j.Verdict || j.facts == nil {
 				j.Decision, j.facts = d, f
+			}
+			if d.Verdict == policy.Hold || d.Verdict == policy.Ticket {
+				for _, d := range pol.Waiting(&t.session, f) {
+					j.waits = append(j.waits, waiting{d, f})
+				}
 			}
 		}
 		j.after = after(j.after, f.Transaction)
@@ -113,8 +128,8 @@ func (s *session) fill(facts []*policy.Facts) []*policy.Facts {
 				found = append(found, earlier.Prepared)
 			}
 		}
-		if len(found) == 0 {
-			found = []*policy.Facts{policy.UnknownStatement(f.Executes)}
+		if len(found) == 0 || slices.ContainsFunc(found, utility) {
+			found = append(slices.Clone(found), policy.UnknownStatement(f.Executes))
 		}
 		if shared { // what the reader returns is not ours to change
 			facts, shared = append([]*policy.Facts(nil), facts...), false
@@ -186,31 +201,4 @@ func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, ask 
 	}
 	j = s.judgeEach(kept, t.now)
 	return j, j.Verdict != policy.Allow
-}
-
-// unsettling reports whether statements may change how the server reads the
-// text that comes after them.
-func unsettling(facts []*policy.Facts) bool {
-	for _, f := range facts {
-		if f.ReadOnly() && f.Transaction == policy.TransactionNone {
-			continue
-		}
-		switch f.Transaction {
-		case policy.TransactionNone, policy.TransactionBegin, policy.TransactionSavepoint:
-		default: // takes back what SET LOCAL or a SET before it did
-			return true
-		}
-		for _, set := range f.Settings {
-			switch set.Name {
-			case "client_encoding", "standard_conforming_strings", "all", "":
-				return true
-			}
-		}
-		for _, a := range f.Actions {
-			if a.Class.In("opaque") || a.Class == "discard" || a.Class == policy.ClassUnparsed || a.Class == policy.ClassUnknown {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -276,9 +276,17 @@ func (p *Proxy) cancel(ctx context.Context, r cancelRequest) {
 	if s == nil || subtle.ConstantTimeCompare(s.key, r.key) != 1 {
 		return
 	}
-	if s.cancelHold() || !s.busy() {
+	// What is held is withdrawn here, and so is a question of the proxy's own that
+	// its statement waits for.
+	if held := s.cancelHold(); held && !s.asks() || !held && !s.busy() {
 		return
 	}
+	p.cancelServer(ctx, s)
+}
+
+// cancelServer sends the server a CancelRequest for what a session runs.
+func (p *Proxy) cancelServer(ctx context.Context, s *session) {
+	r := cancelRequest{pid: s.pid, key: s.key}
 	ctx, done := context.WithTimeout(ctx, 10*time.Second)
 	defer done()
 	conn, _, err := p.connect(ctx)

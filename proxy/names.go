@@ -1,6 +1,10 @@
 package proxy
 
-import "github.com/pgsluice/pgsluice/policy"
+import (
+	"slices"
+
+	"github.com/pgsluice/pgsluice/policy"
+)
 
 // statement is a prepared statement, by Parse or by SQL PREPARE: both share one
 // name space on the server (manual, PREPARE).
@@ -46,13 +50,11 @@ func (n names) add(name string, st *statement) {
 
 // ran records what the statements of a Query did to the names. When it failed,
 // part of it may still have been done, since PREPARE and DEALLOCATE are not
-// transactional: nothing is forgotten then, and all is added. Of a single
-// statement that failed nothing was done.
+// transactional: nothing is forgotten then, and all is added. (Even one statement
+// by itself may have been done, and its commit have failed.)
 func (n names) ran(effects []*policy.Facts, failed bool) {
 	if failed {
-		if len(effects) > 1 {
-			n.mayRun(effects)
-		}
+		n.mayRun(effects)
 		return
 	}
 	for _, f := range effects {
@@ -82,6 +84,14 @@ func prepared(f *policy.Facts) *statement {
 	return &statement{text: f.Text, facts: []*policy.Facts{f.Prepared}}
 }
 
+// utility reports whether a statement is more than SQL PREPARE can hold: one that
+// changes names, or the transaction, or runs another by its name. By protocol it
+// can be prepared all the same, and then be run by EXECUTE.
+func utility(f *policy.Facts) bool {
+	return f.Prepared != nil || f.DeallocatesAll || f.Deallocates != "" || f.Executes != "" ||
+		f.Transaction != policy.TransactionNone || f.CopyIn
+}
+
 // hasEffects reports whether a statement changes names, so that most messages
 // need to carry nothing.
 func hasEffects(facts []*policy.Facts) bool {
@@ -96,10 +106,12 @@ func hasEffects(facts []*policy.Facts) bool {
 // candidates returns what a name may stand for when the server comes to the
 // message that is being staged: a Parse in the same segment, if there is one
 // (if it failed, nothing after it runs); else any definition of an earlier
-// segment that is still unanswered, and what is known to be there.
+// segment that is still unanswered, and what is known to be there. What a bound
+// PREPARE would make may be there in any case: its portal runs whenever the
+// client likes.
 func (s *session) candidates(name string) []*statement {
 	t := &s.toServer
-	var found []*statement
+	found := slices.Clone(t.prepares[name])
 	sameSegment := true
 	look := func(o owed) (only bool) {
 		if o.segmentEnd() {

@@ -96,7 +96,7 @@ func (s *session) relay(r *serverReader) error {
 	s.mu.Lock()
 	pos, err := s.scanServer(r, pos)
 	var settled chan struct{}
-	if s.settled != nil && s.q.len() <= s.settledAt {
+	if s.settled != nil && (s.q.len() <= s.settledAt || s.q.copyIn) {
 		settled, s.settled = s.settled, nil
 	}
 	s.mu.Unlock()
@@ -326,10 +326,6 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 	case 'C':
 		if o.owedMore != nil {
 			delete(s.known, o.name)
-		}
-	case 'B':
-		if o.owedMore != nil {
-			s.known.mayRun(o.effects)
 		}
 	}
 	if !o.segmentEnd() {

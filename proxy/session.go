@@ -223,6 +223,13 @@ func (s *session) busy() bool {
 	return !s.q.empty() || s.q.skipping || s.question != nil
 }
 
+// asks reports whether a question of the proxy's own is under way.
+func (s *session) asks() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.question != nil
+}
+
 func (s *session) info() SessionInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()

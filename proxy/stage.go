@@ -38,9 +38,12 @@ type stage struct {
 	// MOVE, so while one may exist a new statement of that name is judged as if
 	// it ran.
 	executes map[string]bool
+	// prepares is what portals bound to a PREPARE would make of a name, by
+	// Execute at any time while the portal is there.
+	prepares names
 
 	defining   int               // entries of owed that may define a prepared statement
-	unsettling bool              // something in the open batch may have changed how text is read
+	unsettling bool              // something in the open batch ran, and may have changed how text is read
 	grants     []*approval.Grant // to end with the segment that is staged next
 
 	// discarding is true after a refusal in the extended protocol, until Sync:
@@ -53,10 +56,11 @@ type stage struct {
 
 	// What was answered for the whole session, when it is a restore.
 	restore        policy.RestoreWatch
-	restoreAsked   bool     // the server has said what it goes over
-	restoredOver   string   // in words; empty for nothing
-	restoreGranted string   // id of the rule it was granted under
-	restoreRefused *refusal // set once refused: the rest is refused too
+	restoreAsked   bool            // the server has said what it goes over
+	restoredOver   string          // in words; empty for nothing
+	restoreGranted string          // hash of the policy that it was granted under
+	restoreQuorum  []approval.Need // and those who granted it
+	restoreRefused *refusal        // set once refused: the rest is refused too
 }
 
 // stagedOwed is an entry for the queue of answers owed, and where its message
@@ -124,8 +128,25 @@ func (s *session) inBatch() {
 	t.now = s.transaction(len(t.owed) == 0)
 	t.based = t.now != anyState
 	if t.now == outside {
-		clear(t.executes) // portals end with their transaction
+		clear(t.executes) // portals end with their transaction, and what they made stays
+		s.keepPrepared()
 	}
+}
+
+// keepPrepared counts what bound PREPAREs may have made among the known names.
+func (s *session) keepPrepared() {
+	t := &s.toServer
+	if len(t.prepares) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, made := range t.prepares {
+		for _, st := range made {
+			s.known.add(name, st)
+		}
+	}
+	clear(t.prepares)
 }
 
 // transaction is what the transaction may be once everything sent so far has
@@ -169,25 +190,33 @@ func (t *stage) executing(frame []byte) owed {
 	if err != nil {
 		return o // the server answers 08P01
 	}
+	t.unsettling = true // by a function behind a view, if by nothing else
 	effects, known := t.bound[serverName(portal)]
 	if !known {
-		t.now, t.unsettling = anyState, true
+		t.now = anyState
 		clear(t.catalogs)
 		return o
 	}
 	var now txState
-	for e := range policy.TransactionEffect(16) {
+	for e := range policy.TransactionEffect(15) {
 		if effects&(1<<e) != 0 {
 			now |= after(t.now, e)
 		}
 	}
 	t.now = now
+	if effects&movesPortals != 0 {
+		clear(t.bound)
+	}
 	return o
 }
 
 // effectSet is a set of policy.TransactionEffect: of the statements of which a
 // portal is one.
 type effectSet uint16
+
+// movesPortals is in the set of a statement after which a name may be another
+// portal's.
+const movesPortals effectSet = 1 << 15
 
 // after is what the transaction may be once a statement has run.
 func after(now txState, e policy.TransactionEffect) txState {
@@ -253,6 +282,9 @@ func (s *session) send(n, entries int) error {
 // which is given up meanwhile.
 func (s *session) waitOwed(most int) error {
 	for s.q.len() > most {
+		if s.q.copyIn { // only the client can end it, and it has said something else
+			return &protocolError{"unexpected message during COPY from stdin"}
+		}
 		settled := make(chan struct{})
 		s.settled, s.settledAt = settled, most
 		s.mu.Unlock()

@@ -451,8 +451,8 @@ func (w *wire) ownAnswer(name string, e *wireEnd) []byte {
 		case strings.HasPrefix(m, "Bind"):
 			answer = append(answer, '2', 0, 0, 0, 4)
 		case strings.HasPrefix(m, "Execute"):
-			if strings.Contains(asked, "SELECT") {
-				says := `"alice public"` // role and search_path
+			if strings.Contains(asked, "SELECT") || strings.Contains(asked, "SHOW") {
+				says := `"read committed"` // whatever was asked for
 				if strings.Contains(asked, "json_build_object") {
 					says = `"{}"` // a catalogue that knows nothing
 				}
