@@ -513,8 +513,6 @@ func (w *wire) isHeld(name string) bool {
 	return s.holding != nil
 }
 
-func (w *wire) asksInBatch(name string) bool { return w.isHeld(name) }
-
 func (e *wireEnd) collect() {
 	data, eof := e.conn.take()
 	e.eof = eof
