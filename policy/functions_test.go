@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"os"
 	"strings"
 	"testing"
 )
@@ -70,30 +69,6 @@ func TestAFunctionIsOfOneKind(t *testing.T) {
 	}
 	if len(kinds) < 2000 || len(operators) < 60 {
 		t.Errorf("%d functions and %d operators are known", len(kinds), len(operators))
-	}
-}
-
-// statementsOf reads a file of statements that end in a line with a semicolon.
-func statementsOf(t *testing.T, path string) []string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Split(strings.TrimSuffix(string(text), "\n;\n"), "\n;\n")
-}
-
-func TestWhatPsqlDescribesWithIsAPlainRead(t *testing.T) {
-	all := statementsOf(t, "../testdata/policy/facts/psql_describe.sql")
-	if len(all) < 40 {
-		t.Fatalf("only %d statements", len(all))
-	}
-	for _, sql := range all {
-		for _, f := range NewReader().Read(sql, usual) {
-			if !f.ReadOnly() {
-				t.Errorf("%s %s\n%s", told(f), f.Problem, sql)
-			}
-		}
 	}
 }
 

@@ -152,5 +152,8 @@ func (s *session) candidates(name string) []*statement {
 			}
 		}
 	}
+	if len(found) == 0 {
+		return s.known[name] // not to be changed
+	}
 	return append(found, s.known[name]...)
 }
