@@ -134,7 +134,7 @@ func subject(f *policy.Facts) string {
 }
 
 func sentence(s string) string {
-	if s == "" || strings.HasSuffix(s, ".") {
+	if s == "" || strings.ContainsRune(".!?", rune(s[len(s)-1])) {
 		return s
 	}
 	return s + "."
