@@ -269,9 +269,6 @@ func TestPortalIsNotRunByFetch(t *testing.T) {
 // waits for people. (transaction_timeout, of PostgreSQL 17 on, cannot be kept
 // away.)
 func TestIdleTimeoutsDuringHold(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes as long as a keep-alive")
-	}
 	cluster := pgcluster.Shared(t)
 	db := inventory(t, cluster)
 	r := serveWith(t, cluster, holdDeletes, nil)
