@@ -228,12 +228,17 @@ func (d *description) batch(b []byte) {
 	}
 }
 
-// statements is what a name stands for at this point of the batch.
+// statements is what a name stands for at this point of the batch. A name that
+// nobody has seen, or that has stood for too many texts, cannot be shown to people,
+// and so not be approved by them.
 func (d *description) statements(name string) []*statement {
 	if st := d.parsed[name]; st != nil {
 		return []*statement{st}
 	}
-	return d.session.candidates(name)
+	found := d.session.candidates(name)
+	d.unclear = d.unclear || len(found) == 0 ||
+		slices.ContainsFunc(found, func(st *statement) bool { return st.text == "" })
+	return found
 }
 
 // runs adds a text that would run, and the texts behind the names that it

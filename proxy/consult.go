@@ -55,7 +55,7 @@ func (s *session) restoresOver() (bool, error) {
 	}
 	rows, err := s.inquire(restoredOverSQL, nil)
 	switch {
-	case errors.Is(err, errFailed), errors.Is(err, errNotNow), errors.Is(err, errCancelled):
+	case errors.Is(err, errFailed), errors.Is(err, errNotNow):
 		return true, nil // to be asked again with the next statement
 	case err != nil:
 		return true, err
@@ -103,35 +103,32 @@ func (s *session) consultKept(alternatives [][]*policy.Facts) ([][]*policy.Facts
 
 // consult refines what would run by what the server's catalogue says now. The
 // caller has settled the session. A server that does not answer leaves the
-// statements as their text shows them; refused is what a cancel meanwhile is
-// answered with.
-func (s *session) consult(alternatives [][]*policy.Facts) (_ [][]*policy.Facts, refused *refusal, err error) {
+// statements as their text shows them; errCancelled is the client's own wish.
+func (s *session) consult(alternatives [][]*policy.Facts) ([][]*policy.Facts, error) {
 	t := &s.toServer
 	names := namesIn(alternatives)
 	if len(names) == 0 || t.batchSent {
-		return alternatives, nil, nil
+		return alternatives, nil
 	}
 	if free, err := s.takesSnapshots(alternatives); err != nil || !free {
-		return alternatives, nil, err
+		return alternatives, err
 	}
 	rows, err := s.inquire(impact.CatalogSQL, impact.CatalogParameters(names))
 	switch {
 	case errors.Is(err, errNotNow):
-		return alternatives, nil, nil
-	case errors.Is(err, errCancelled):
-		return nil, cancelledByUser("", 0), nil
+		return alternatives, nil
 	case errors.Is(err, errFailed):
 		s.p.c.Log.Warn("the catalogue did not answer", zap.String("session", s.id), zap.Error(err))
-		return alternatives, nil, nil
+		return alternatives, nil
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case len(rows) != 1:
-		return nil, nil, fmt.Errorf("ask the catalogue: %d rows: %w", len(rows), io.ErrUnexpectedEOF)
+		return nil, fmt.Errorf("ask the catalogue: %d rows: %w", len(rows), io.ErrUnexpectedEOF)
 	}
 	c, err := impact.DecodeCatalog(rows[0])
 	if err != nil {
 		s.p.c.Log.Error("the catalogue's answer cannot be read", zap.String("session", s.id), zap.Error(err))
-		return alternatives, nil, nil
+		return alternatives, nil
 	}
 	if t.catalogs == nil || len(t.catalogs) >= maxCatalogs {
 		t.catalogs = map[string]keptCatalog{}
@@ -140,7 +137,7 @@ func (s *session) consult(alternatives [][]*policy.Facts) (_ [][]*policy.Facts, 
 	if t.executed() {
 		c = c.Kept() // what the batch does before this may make it untrue
 	}
-	return s.refined(alternatives, c), nil, nil
+	return s.refined(alternatives, c), nil
 }
 
 // takesSnapshots reports whether a question that takes a snapshot changes nothing
@@ -158,7 +155,7 @@ func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
 	}
 	level, err := s.show([]string{"transaction_isolation"})
 	switch {
-	case errors.Is(err, errNotNow), errors.Is(err, errFailed), errors.Is(err, errCancelled):
+	case errors.Is(err, errNotNow), errors.Is(err, errFailed):
 		return false, nil
 	case err != nil:
 		return false, err

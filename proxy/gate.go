@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -245,22 +246,13 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, all [][]
 	if settled && !t.executed() {
 		t.now = s.transaction(true)
 	}
-	if settled && t.session.Restore && !t.batchSent {
-		if t.session.Restore, err = s.restoresOver(); err != nil {
-			return j, nil, nil, false, err
-		}
+	j, all, err = s.informed(g, settled)
+	if errors.Is(err, errCancelled) {
+		s.refuse(g.sent, "", cancelledByUser("", 0))
+		return j, nil, nil, true, nil
 	}
-	all = g.alternatives()
-	if j = s.judgeEach(all, t.now); settled && (j.Verdict != policy.Allow || s.widens(all)) {
-		var cancelled *refusal
-		if all, cancelled, err = s.consult(all); err != nil {
-			return j, nil, nil, false, err
-		}
-		if cancelled != nil {
-			s.refuse(g.sent, "", cancelled)
-			return j, nil, nil, true, nil
-		}
-		j = s.judgeEach(all, t.now)
+	if err != nil {
+		return j, nil, nil, false, err
 	}
 	if j.Verdict == policy.Hold || j.Verdict == policy.Ticket {
 		switch {
@@ -282,6 +274,25 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, all [][]
 		}
 	}
 	return j, all, nil, false, nil
+}
+
+// informed judges with all that the server can be asked, if it can be asked now.
+func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.Facts, err error) {
+	t := &s.toServer
+	if settled && t.session.Restore {
+		if t.session.Restore, err = s.restoresOver(); err != nil {
+			return j, nil, err
+		}
+	}
+	all = g.alternatives()
+	j = s.judgeEach(all, t.now)
+	if !settled || j.Verdict == policy.Allow && !s.widens(all) {
+		return j, all, nil
+	}
+	if all, err = s.consult(all); err != nil {
+		return j, nil, err
+	}
+	return s.judgeEach(all, t.now), all, nil
 }
 
 // executed reports whether something staged may change the transaction. After

@@ -94,8 +94,14 @@ func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*appro
 	ctx, done := context.WithCancel(ctx)
 	defer done()
 	ask, refused, err := s.asking()
-	if refused != nil || err != nil {
-		return nil, refused, err
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case refused != nil:
+		if s.record(ctx, approval.KindBlocked, first.decision, first.text) != nil {
+			refused = notOnRecord(first.decision, first.decided)
+		}
+		return nil, refused, nil
 	}
 	w, err := s.p.c.Approvals.Open(ctx, ask)
 	switch {

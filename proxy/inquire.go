@@ -14,11 +14,12 @@ import (
 
 // The proxy asks the server questions of its own in the client's session, since
 // only there a name means what it means to the client (search_path, temporary
-// tables, what the transaction has not committed yet). It does so only at a
-// ReadyForQuery, with nothing owed, in the extended protocol and under a name of
-// its own: a simple Query would destroy the client's unnamed statement. Inside a
-// transaction a savepoint keeps a failed question from aborting the client's
-// work. Question and answer are never seen by the client.
+// tables, what the transaction has not committed yet). It does so with nothing
+// owed, in the extended protocol and under a name of its own: a simple Query would
+// destroy the client's unnamed statement. A query is asked only at ReadyForQuery,
+// and inside a transaction behind a savepoint, so that one that fails does not
+// abort the client's work; SHOW may also be asked in the midst of an open batch.
+// Question and answer are never seen by the client.
 
 // question is one under way.
 type question struct {

@@ -284,7 +284,7 @@ func unclear(d policy.Decision, f *policy.Facts) *refusal {
 	return &refusal{
 		code:    codeRefused,
 		message: fmt.Sprintf("%s needs approval (rule %s), but its batch runs what nobody could be shown", subject(f), ruleID(d)),
-		detail:  "Nothing was run. A portal of an earlier batch, an EXECUTE of an EXECUTE and current_setting() may stand for anything.",
+		detail:  "Nothing was run. A name that was not prepared here, a portal of an earlier batch, an EXECUTE of an EXECUTE and current_setting() may stand for anything.",
 		hint:    "Send the statement by itself, written out.",
 		rule:    ruleID(d),
 	}
