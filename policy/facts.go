@@ -134,6 +134,12 @@ type Cascade struct {
 	Effect string
 	Depth  int     // steps from what the action names, from 1
 	Rows   float64 // in the table, by the server's estimate; -1 where there is none
+
+	// PerRow is how many rows of it one row of From takes along on average, and
+	// AtMost how many go with the value that most of them refer to, both by the
+	// statistics of ANALYZE; -1 where the server has none, or the role may not read
+	// them.
+	PerRow, AtMost float64
 }
 
 // Setting is one parameter that a statement sets. Value is empty, and Known is
