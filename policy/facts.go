@@ -55,6 +55,12 @@ type Facts struct {
 	// cancel_backend and terminate_backend).
 	Signals []int32
 
+	// TakenBack is true where nothing of the statement lasts but what a rollback
+	// does not take back: a ROLLBACK stands behind it in the same message, or the
+	// transaction is read-only.
+	TakenBack      bool
+	beginsReadOnly bool // BEGIN READ ONLY
+
 	// CopyIn is true for COPY ... FROM STDIN.
 	CopyIn bool
 }
