@@ -63,6 +63,8 @@ type Facts struct {
 
 	// CopyIn is true for COPY ... FROM STDIN.
 	CopyIn bool
+
+	estimate *Impact // see WithEstimate
 }
 
 // Action is one thing that a statement does.
