@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
 // A Catalog is what the server's catalogue says of the relations and functions
@@ -23,6 +25,10 @@ type Catalog struct {
 	Relations   []Relation   `json:"relations"`
 	ForeignKeys []ForeignKey `json:"foreign_keys"`
 	Functions   []Function   `json:"functions"`
+
+	// Operators are the names of operators that are not built in and that
+	// search_path finds for types that are, or for domains and enums.
+	Operators []string `json:"operators,omitempty"`
 
 	// Cut is true where a bound on depth or number was met, so that relations
 	// may be missing beyond those that were asked for by name.
@@ -85,9 +91,11 @@ type Relation struct {
 	RowSecurity bool `json:"row_security,omitempty"`
 
 	Columns []Column   `json:"columns,omitempty"`
-	Keys    [][]string `json:"keys,omitempty"`  // unique keys, valid and over NOT NULL columns only
-	Below   []uint32   `json:"below,omitempty"` // direct partitions and inheriting tables
-	Bases   []uint32   `json:"bases,omitempty"` // what the query of a view names
+	Checks  []string   `json:"checks,omitempty"` // conditions of CHECK constraints, validated ones only
+	Bounds  []Bound    `json:"bounds,omitempty"` // of a partition, and of the partitions that it is in
+	Keys    [][]string `json:"keys,omitempty"`   // unique keys, valid and over NOT NULL columns only
+	Below   []uint32   `json:"below,omitempty"`  // direct partitions and inheriting tables
+	Bases   []uint32   `json:"bases,omitempty"`  // what the query of a view names
 
 	Triggers []Trigger     `json:"triggers,omitempty"`
 	Rules    []RewriteRule `json:"rules,omitempty"`
@@ -97,6 +105,8 @@ type Relation struct {
 	// a table was last written to.
 	Written      *int64     `json:"written,omitempty"`
 	LastAnalyzed *time.Time `json:"last_analyzed,omitempty"`
+
+	known []*pg.Node // what Checks, Bounds and the types of columns say of each row
 }
 
 // A Column is a column of a relation.
@@ -104,6 +114,19 @@ type Column struct {
 	Name    string `json:"name"`
 	NotNull bool   `json:"not_null,omitempty"`
 	Kind    string `json:"kind"` // num, bool, text or other
+
+	// Type is its type of pg_catalog, the name of an enum, "record" for a composite
+	// type, and empty for others. Of a domain it is the type below; Checks are then
+	// what VALUE is checked for, by validated constraints only.
+	Type   string   `json:"type,omitempty"`
+	Labels []string `json:"labels,omitempty"` // of an enum, in order
+	Checks []string `json:"checks,omitempty"`
+}
+
+// A Bound is what the columns of a partition key meet in a partition.
+type Bound struct {
+	Columns []string `json:"columns"` // "" for an expression, or where values are not ordered by default
+	Text    string   `json:"text"`    // FOR VALUES ..., or DEFAULT
 }
 
 // A ForeignKey refers from one relation to another. The actions are cascade,
@@ -190,6 +213,9 @@ func DecodeCatalog(text []byte) (*Catalog, error) {
 	d.DisallowUnknownFields() // people write such files, too
 	if err := d.Decode(c); err != nil {
 		return nil, fmt.Errorf("decode the catalogue: %w", err)
+	}
+	for i := range c.Relations {
+		c.Relations[i].learn()
 	}
 	return c, nil
 }

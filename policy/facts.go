@@ -33,6 +33,7 @@ type Facts struct {
 	// Prepares is the name that PREPARE gives to Prepared.
 	Prepares string
 	Prepared *Facts
+	types    []uint32 // of the parameters, as PREPARE declared them
 
 	// Executes is the prepared statement that EXECUTE runs, at any depth
 	// (EXPLAIN ANALYZE EXECUTE, CREATE TABLE AS EXECUTE). Who decides must add

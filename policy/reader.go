@@ -209,7 +209,7 @@ func (f *Facts) With(prepared []*Facts) *Facts {
 	g.Signals = append([]int32(nil), f.Signals...)
 	for _, p := range prepared {
 		if p.TakesParameters() {
-			p = p.withParameters(f.arguments)
+			p = p.withParameters(typedBy(f.arguments, p.types))
 		}
 		for _, a := range p.Actions {
 			if a.call != nil {

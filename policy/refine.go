@@ -40,7 +40,7 @@ func (r *Reader) Refine(f *Facts, c *Catalog) (refined *Facts) {
 func (r *Reader) refine(a Action, c *Catalog) Action {
 	kind := namesOf(a.Class)
 	judgedBefore, where, proof := a.judged, a.Where, a.Proof
-	a = a.judgedAgain(func(j *judged) { j.columns, j.settle = c.columns, c.settle })
+	a = a.resolved(c)
 	if !c.sameNames && a.Where > where {
 		a.judged, a.Where, a.Proof = judgedBefore, where, proof
 	}

@@ -78,6 +78,7 @@ func (w *walker) statement(n *pg.Node, carrier string) {
 		w.add(a)
 		f.Prepares = s.PrepareStmt.Name
 		f.Prepared = factsOf(s.PrepareStmt.Query, f.Text)
+		f.Prepared.types = declaredTypes(s.PrepareStmt.Argtypes)
 	case *pg.Node_ExecuteStmt:
 		w.add(a)
 		f.Executes, f.arguments = s.ExecuteStmt.Name, argumentsOf(s.ExecuteStmt.Params)
