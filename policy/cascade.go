@@ -18,13 +18,13 @@ type reached struct {
 	depth    int
 }
 
-// reach lists what the action reaches without naming it, nearest first, and the
-// triggers and rules that it sets off. It says whether one of those runs even if
-// there is no row.
-func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows bool) {
+// reach lists what the action reaches without naming it, nearest first, and gives
+// the triggers and rules that it sets off. It says whether one of those runs even
+// if there is no row.
+func (c *Catalog) reach(a *Action, written []Table) (off []setOff, evenWithoutRows bool) {
 	event := eventOf(a.Class)
 	if event == "" {
-		return false
+		return nil, false
 	}
 	children := len(a.judged) == 0 || a.judged[0].target.GetInh() // not ONLY
 	var queue []reached
@@ -55,9 +55,8 @@ func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows 
 			continue
 		}
 		seen[at.relation.OID] = at.event
-		if r.setsOff(a, at, c) {
-			evenWithoutRows = true
-		}
+		more, even := c.setsOff(a, at)
+		off, evenWithoutRows = append(off, more...), evenWithoutRows || even
 		if at.event == "insert" && at.relation.Kind != "v" {
 			continue
 		}
@@ -94,7 +93,7 @@ func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows 
 			}
 		}
 	}
-	return evenWithoutRows
+	return off, evenWithoutRows
 }
 
 // effect says what the foreign key does to the table that it stands on when that
@@ -136,45 +135,4 @@ func replaced(at reached) bool {
 	return slices.ContainsFunc(at.relation.Triggers, func(t Trigger) bool {
 		return t.Timing == "instead of" && slices.Contains(t.Events, at.event)
 	})
-}
-
-// setsOff notes the triggers and rules of a relation, and the tables that they
-// write to.
-func (r *Reader) setsOff(a *Action, at reached, c *Catalog) (evenWithoutRows bool) {
-	for _, t := range at.relation.Triggers {
-		if !slices.Contains(t.Events, at.event) {
-			continue
-		}
-		a.Triggers = append(a.Triggers, "trigger "+t.Name+" on "+at.table.String())
-		evenWithoutRows = evenWithoutRows || !t.Row
-		if f := c.function(t.Function); f != nil && f.Body != "" {
-			a.writes(at, "trigger "+t.Name, r.BodyFacts(f.Name, f.Language, f.Body).Actions)
-		}
-	}
-	for _, rule := range at.relation.Rules {
-		if rule.Event != at.event {
-			continue
-		}
-		a.Triggers = append(a.Triggers, "rule "+rule.Name+" on "+at.table.String())
-		evenWithoutRows = true
-		actions, _ := r.ruleActions(rule)
-		a.writes(at, "rule "+rule.Name, actions)
-	}
-	return evenWithoutRows
-}
-
-// writes adds the tables that actions write to.
-func (a *Action) writes(at reached, via string, actions []Action) {
-	for _, b := range actions {
-		if !b.Class.In("write") {
-			continue
-		}
-		for _, t := range b.Tables {
-			if len(a.Cascades) >= maxCascades {
-				a.CascadesCut = true
-				return
-			}
-			a.Cascades = append(a.Cascades, Cascade{Table: t, From: at.table, Via: via, Effect: string(b.Class), Depth: at.depth + 1, Rows: -1, PerRow: -1, AtMost: -1})
-		}
-	}
 }

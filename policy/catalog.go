@@ -37,6 +37,8 @@ type Catalog struct {
 	// sameNames and sameRows are true in the answer to a question about this very
 	// statement: names mean what they meant, tables hold what they held. See Kept.
 	sameNames, sameRows bool
+
+	bodies *bodies
 }
 
 // A Name is a relation or a function as a statement writes it, folded and
@@ -121,6 +123,8 @@ type Column struct {
 	Type   string   `json:"type,omitempty"`
 	Labels []string `json:"labels,omitempty"` // of an enum, in order
 	Checks []string `json:"checks,omitempty"`
+
+	Spread *Spread `json:"spread,omitempty"` // of its values
 }
 
 // A Bound is what the columns of a partition key meet in a partition.
@@ -178,9 +182,12 @@ type Trigger struct {
 	Timing string   `json:"timing"` // before, after, instead of
 	Events []string `json:"events"` // insert, update, delete, truncate
 	Row    bool     `json:"row,omitempty"`
-	// Conditional is true with WHEN or with UPDATE OF columns.
-	Conditional bool   `json:"conditional,omitempty"`
-	Function    uint32 `json:"function"`
+	// Conditional is true with WHEN or with UPDATE OF columns. Definition is the
+	// CREATE TRIGGER of one with WHEN.
+	Conditional bool     `json:"conditional,omitempty"`
+	Columns     []string `json:"columns,omitempty"`
+	Definition  string   `json:"definition,omitempty"`
+	Function    uint32   `json:"function"`
 }
 
 // A RewriteRule is a rule other than that of a view.
@@ -203,12 +210,15 @@ type Function struct {
 	SecurityDefiner bool   `json:"security_definer,omitempty"`
 	Settings        bool   `json:"settings,omitempty"` // it runs under settings of its own
 	BuiltIn         bool   `json:"built_in,omitempty"` // made by initdb, in pg_catalog
+	Strict          bool   `json:"strict,omitempty"`   // null for a null
+
+	Arguments []Column `json:"arguments,omitempty"` // that it takes; names may be empty
 }
 
 // DecodeCatalog reads a catalogue from its JSON form, as a server has just
 // answered it.
 func DecodeCatalog(text []byte) (*Catalog, error) {
-	c := &Catalog{sameNames: true, sameRows: true}
+	c := &Catalog{sameNames: true, sameRows: true, bodies: new(bodies)}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields() // people write such files, too
 	if err := d.Decode(c); err != nil {

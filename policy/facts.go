@@ -67,6 +67,7 @@ type Facts struct {
 	CopyIn bool
 
 	estimate *Impact // see WithEstimate
+	wants    []Name  // met in bodies; see Reader.Ask
 }
 
 // Action is one thing that a statement does.
@@ -120,6 +121,7 @@ type Action struct {
 	judged []judged // what Where was judged by
 	sets   []string // the columns that UPDATE sets
 	call   *call    // the call whose arguments are parameters
+	given  given    // what the functions and triggers that it sets off are given
 }
 
 // Table is a relation as written, folded and unquoted as PostgreSQL does it.

@@ -29,7 +29,7 @@ func (f *Facts) TakesParameters() bool {
 }
 
 func (a *Action) takesParameters() bool {
-	return a.call != nil || slices.ContainsFunc(a.judged, func(j judged) bool { return j.takesParameters() })
+	return a.call != nil || a.given.takes || slices.ContainsFunc(a.judged, func(j judged) bool { return j.takesParameters() })
 }
 
 // takesParameters says whether values could change what a WHERE is. They cannot
@@ -94,7 +94,10 @@ func (f *Facts) withParameters(values []Parameter) *Facts {
 		if a.call != nil {
 			g.called(a, values)
 		}
-		if a.takesParameters() {
+		if a.given.takes {
+			a.given.values = values
+		}
+		if slices.ContainsFunc(a.judged, func(j judged) bool { return j.takesParameters() }) {
 			*a = a.judgedAgain(func(j *judged) { j.values = values })
 		}
 	}

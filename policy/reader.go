@@ -154,6 +154,9 @@ func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
 		all = append(all, factsOf(s.Stmt, strings.TrimSpace(text[start:end])))
 	}
 	markTakenBack(all)
+	if cuts != nil {
+		forgetRows(all)
+	}
 	return all
 }
 

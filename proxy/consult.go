@@ -83,7 +83,7 @@ func (s *session) widens(alternatives [][]*policy.Facts) bool {
 			}
 			for i := range f.Actions {
 				switch f.Actions[i].Class {
-				case "update", "delete", "merge", "function_call", "call":
+				case "insert", "copy_from", "update", "delete", "merge", "function_call", "call":
 					return true
 				}
 			}
@@ -107,28 +107,23 @@ func (s *session) consultKept(alternatives [][]*policy.Facts) ([][]*policy.Facts
 // statements as their text shows them; errCancelled is the client's own wish.
 func (s *session) consult(alternatives [][]*policy.Facts) ([][]*policy.Facts, error) {
 	t := &s.toServer
-	names := slices.DeleteFunc(namesIn(alternatives), func(n policy.Name) bool { return !s.canSend(n.Schema + n.Name) })
+	names := namesIn(alternatives)
 	if len(names) == 0 || t.batchSent {
 		return alternatives, nil
 	}
 	if free, err := s.takesSnapshots(alternatives); err != nil || !free {
 		return alternatives, err
 	}
-	rows, err := s.inquire(impact.CatalogSQL, impact.CatalogParameters(names))
+	c, err := s.p.c.Reader.Ask(alternatives, s.askCatalog)
 	switch {
 	case errors.Is(err, errNotNow):
 		return alternatives, nil
 	case errors.Is(err, errFailed):
 		s.p.c.Log.Warn("the catalogue did not answer", zap.String("session", s.id), zap.Error(err))
-		return alternatives, nil
 	case err != nil:
 		return nil, err
-	case len(rows) != 1:
-		return nil, fmt.Errorf("ask the catalogue: %d rows: %w", len(rows), io.ErrUnexpectedEOF)
 	}
-	c, err := impact.DecodeCatalog(rows[0])
-	if err != nil {
-		s.p.c.Log.Error("the catalogue's answer cannot be read", zap.String("session", s.id), zap.Error(err))
+	if c == nil {
 		return alternatives, nil
 	}
 	if t.catalogs == nil || len(t.catalogs) >= maxCatalogs {
@@ -139,6 +134,22 @@ func (s *session) consult(alternatives [][]*policy.Facts) ([][]*policy.Facts, er
 		c = c.Kept() // what the batch does before this may make it untrue
 	}
 	return s.refined(alternatives, c), nil
+}
+
+func (s *session) askCatalog(names []policy.Name) (*policy.Catalog, error) {
+	names = slices.DeleteFunc(slices.Clone(names), func(n policy.Name) bool { return !s.canSend(n.Schema + n.Name) })
+	rows, err := s.inquire(impact.CatalogSQL, impact.CatalogParameters(names))
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != 1 {
+		return nil, fmt.Errorf("ask the catalogue: %d rows: %w", len(rows), io.ErrUnexpectedEOF)
+	}
+	c, err := impact.DecodeCatalog(rows[0])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errFailed, err)
+	}
+	return c, nil
 }
 
 // canSend reports whether a question with this text in it means the same to the

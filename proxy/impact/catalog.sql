@@ -155,6 +155,9 @@ SELECT pg_catalog.json_build_object(
             CASE WHEN (t.tgtype OPERATOR(pg_catalog.&) 32::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0 THEN 'truncate' END], NULL),
           'row', (t.tgtype OPERATOR(pg_catalog.&) 1::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0,
           'conditional', t.tgqual IS NOT NULL OR t.tgattr::pg_catalog.text OPERATOR(pg_catalog.<>) '',
+          'columns', (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid OPERATOR(pg_catalog.=) t.tgrelid AND a.attnum OPERATOR(pg_catalog.=) ANY (t.tgattr::pg_catalog.int2[])),
+          'definition', CASE WHEN t.tgqual IS NULL THEN '' ELSE pg_catalog.pg_get_triggerdef(t.oid) END,
           'function', t.tgfoid::pg_catalog.int8) ORDER BY t.tgname)
         FROM trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) r.oid) END,
       'rules', CASE WHEN r.relhasrules AND r.acted THEN (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', w.rulename,
@@ -212,7 +215,18 @@ SELECT pg_catalog.json_build_object(
       AND (t.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid OR t.typtype OPERATOR(pg_catalog.=) ANY ('{d,e}'::pg_catalog."char"[]))),
   'functions', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('oid', p.oid::pg_catalog.int8, 'schema', s.nspname,
       'name', p.proname, 'kind', p.prokind, 'volatility', p.provolatile, 'language', l.lanname,
-      'security_definer', p.prosecdef, 'settings', p.proconfig IS NOT NULL,
+      'security_definer', p.prosecdef, 'strict', p.proisstrict,
+      'arguments', CASE WHEN l.lanname OPERATOR(pg_catalog.=) ANY ('{sql,plpgsql}'::pg_catalog.name[]) THEN (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', COALESCE(n.name, ''), 'kind', CASE
+            WHEN t.type OPERATOR(pg_catalog.=) ANY ('{20,21,23,700,701,1700}'::pg_catalog.oid[]) THEN 'num'
+            WHEN t.type OPERATOR(pg_catalog.=) 16::pg_catalog.oid THEN 'bool'
+            WHEN t.type OPERATOR(pg_catalog.=) ANY ('{25,1043}'::pg_catalog.oid[]) THEN 'text'
+            ELSE 'other' END) ORDER BY t.place)
+        FROM pg_catalog.unnest(p.proargtypes::pg_catalog.oid[]) WITH ORDINALITY t(type, place)
+        LEFT JOIN (SELECT u.name, pg_catalog.row_number() OVER (ORDER BY u.place) AS place
+          FROM ROWS FROM (pg_catalog.unnest(p.proargnames), pg_catalog.unnest(p.proargmodes)) WITH ORDINALITY u(name, mode, place)
+          WHERE u.mode IS NULL OR u.mode OPERATOR(pg_catalog.=) ANY ('{i,b,v}'::pg_catalog."char"[])) n
+        ON n.place OPERATOR(pg_catalog.=) t.place) END, 'settings', p.proconfig IS NOT NULL,
       'built_in', p.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid AND s.nspname OPERATOR(pg_catalog.=) 'pg_catalog',
       'body', CASE WHEN l.lanname OPERATOR(pg_catalog.=) ANY ('{sql,plpgsql}'::pg_catalog.name[])
           AND p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND pg_catalog.length(p.prosrc) OPERATOR(pg_catalog.<) 65536

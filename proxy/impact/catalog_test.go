@@ -207,7 +207,7 @@ func TestWhatTheCatalogueSaysOfATable(t *testing.T) {
 	if len(accounts.Triggers) != 1 {
 		t.Fatalf("triggers: %+v", accounts.Triggers)
 	}
-	if tr := accounts.Triggers[0]; tr.Name != "accounts_touch" || tr.Timing != "before" || !tr.Row || !tr.Conditional ||
+	if tr := accounts.Triggers[0]; tr.Name != "accounts_touch" || !slices.Equal(tr.Columns, []string{"name"}) || tr.Definition != "" || tr.Timing != "before" || !tr.Row || !tr.Conditional ||
 		!slices.Equal(tr.Events, []string{"insert", "update"}) || !slices.ContainsFunc(c.Functions, func(f policy.Function) bool {
 		return f.OID == tr.Function && f.Language == "plpgsql" && strings.Contains(f.Body, "RETURN NEW")
 	}) {
