@@ -40,10 +40,24 @@ type keptCatalog struct {
 // made and that have storage in use. Its answer is empty where there are none.
 const restoredOverSQL = `SELECT CASE pg_catalog.count(*) WHEN 0::pg_catalog.int8 THEN '' ELSE
 	pg_catalog.format('%s tables that hold about %s rows', pg_catalog.count(*),
-	COALESCE(pg_catalog.sum(GREATEST(c.reltuples, 0::pg_catalog.float4))::pg_catalog.int8, 0::pg_catalog.int8)) END
-	FROM pg_catalog.pg_class c WHERE c.relkind OPERATOR(pg_catalog.=) 'r'::pg_catalog."char"
+	COALESCE(pg_catalog.sum(GREATEST(c.reltuples, 0::pg_catalog.float4))::pg_catalog.int8, 0::pg_catalog.int8)) END ` + restoredOverFrom
+
+const restoredOverFrom = ` FROM pg_catalog.pg_class c WHERE c.relkind OPERATOR(pg_catalog.=) 'r'::pg_catalog."char"
 	AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
 	AND pg_catalog.pg_relation_size(c.oid::pg_catalog.regclass) OPERATOR(pg_catalog.>) 0::pg_catalog.int8`
+
+// The server does not keep when a table was last written to. Its files tell when
+// something of it last went to disk, which is at a checkpoint at the latest, but
+// few may look at files. Everybody may know when ANALYZE last had reason to come
+// by. Both are asked for apart from the question above, since they may fail.
+var restoredOverWhen = []string{
+	`SELECT 'last written to disk ' OPERATOR(pg_catalog.||) pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
+	pg_catalog.max((pg_catalog.pg_stat_file(pg_catalog.pg_relation_filepath(c.oid::pg_catalog.regclass), true)).modification))::pg_catalog.text
+	OPERATOR(pg_catalog.||) ' ago'` + restoredOverFrom,
+	`SELECT 'last analyzed ' OPERATOR(pg_catalog.||) pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
+	pg_catalog.max(GREATEST(pg_catalog.pg_stat_get_last_analyze_time(c.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid))))::pg_catalog.text
+	OPERATOR(pg_catalog.||) ' ago'` + restoredOverFrom,
+}
 
 // restoresOver settles whether a session that looks like a restore comes over
 // anything: into a database without rows a dump may be read by anybody who may
@@ -64,8 +78,30 @@ func (s *session) restoresOver() (bool, error) {
 		return true, fmt.Errorf("ask what a restore goes over: %d rows", len(rows))
 	}
 	t.restoreAsked, t.restoredOver = true, string(rows[0])
-	t.session.Restore = t.restoredOver != ""
-	return t.session.Restore, nil
+	if t.session.Restore = t.restoredOver != ""; !t.session.Restore {
+		return false, nil
+	}
+	when, err := s.lastWritten()
+	if when != "" {
+		t.restoredOver += ", " + when
+	}
+	return true, err
+}
+
+// lastWritten says in words when the tables were last written to, as far as the
+// role may know.
+func (s *session) lastWritten() (string, error) {
+	for _, sql := range restoredOverWhen {
+		rows, err := s.inquire(sql, nil)
+		switch {
+		case errors.Is(err, errFailed), errors.Is(err, errNotNow):
+		case err != nil:
+			return "", err
+		case len(rows) == 1 && len(rows[0]) > 0: // it is null where ANALYZE never ran
+			return string(rows[0]), nil
+		}
+	}
+	return "", nil
 }
 
 // widens reports whether the catalogue could show that an allowed statement does
