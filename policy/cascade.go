@@ -16,6 +16,7 @@ type reached struct {
 	event    string   // insert, update, delete, truncate, drop
 	columns  []string // those that an update sets; nil for any
 	depth    int
+	given    knownValues // of NEW and OLD, in a partition of what the action names
 }
 
 // reach lists what the action reaches without naming it, nearest first, and gives
@@ -30,7 +31,7 @@ func (c *Catalog) reach(a *Action, written []Table) (off []setOff, evenWithoutRo
 	var queue []reached
 	for i, t := range written {
 		if rel := c.relationNamed(t); rel != nil {
-			queue = append(queue, reached{rel, a.Tables[i], event, a.sets, 0})
+			queue = append(queue, reached{relation: rel, table: a.Tables[i], event: event, columns: a.sets, given: a.columnsGiven(rel)})
 		}
 	}
 	seen := make(map[uint32]string)
@@ -58,12 +59,17 @@ func (c *Catalog) reach(a *Action, written []Table) (off []setOff, evenWithoutRo
 		more, even := c.setsOff(a, at)
 		off, evenWithoutRows = append(off, more...), evenWithoutRows || even
 		if at.event == "insert" && at.relation.Kind != "v" {
+			for _, oid := range at.relation.Below { // a row goes into one of the partitions
+				if p := c.relation(oid); p != nil && at.relation.Kind == "p" {
+					queue = append(queue, reached{p, p.table(), at.event, nil, at.depth + 1, at.given})
+				}
+			}
 			continue
 		}
-		if at.event != "drop" && !replaced(at) {
+		if at.event != "drop" && !replaced(at) && !replacedByRule(at) {
 			for _, oid := range at.relation.Bases {
 				if x, ok := add(at, c.relation(oid), nil, "view"); ok {
-					queue = append(queue, reached{c.relation(oid), x.Table, at.event, nil, x.Depth})
+					queue = append(queue, reached{relation: c.relation(oid), table: x.Table, event: at.event, depth: x.Depth})
 				}
 			}
 		}
@@ -76,7 +82,7 @@ func (c *Catalog) reach(a *Action, written []Table) (off []setOff, evenWithoutRo
 				break
 			}
 			if x, ok := add(at, c.relation(oid), nil, effect); ok {
-				queue = append(queue, reached{c.relation(oid), x.Table, at.event, at.columns, x.Depth})
+				queue = append(queue, reached{c.relation(oid), x.Table, at.event, at.columns, x.Depth, at.given})
 			}
 		}
 		for i := range c.ForeignKeys {
@@ -89,7 +95,7 @@ func (c *Catalog) reach(a *Action, written []Table) (off []setOff, evenWithoutRo
 				continue
 			}
 			if x, ok := add(at, c.relation(k.From), k, effect); ok && next != "" {
-				queue = append(queue, reached{c.relation(k.From), x.Table, next, columns, x.Depth})
+				queue = append(queue, reached{relation: c.relation(k.From), table: x.Table, event: next, columns: columns, depth: x.Depth})
 			}
 		}
 	}

@@ -59,6 +59,12 @@ func sortNames(all []Name) {
 	})
 }
 
+// SetOff says that the action is no more than triggers and rules whose bodies do
+// what nobody knows.
+func (a *Action) SetOff() bool {
+	return a.Class == classFunctionCall && !slices.ContainsFunc(a.Functions, func(f string) bool { return !strings.HasPrefix(f, triggerPrefix) })
+}
+
 // What goes by no name that could be asked for begins with these.
 const (
 	operatorPrefix = "operator "

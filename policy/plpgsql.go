@@ -397,27 +397,6 @@ func (p *plpgsql) loop() bool {
 	return p.sql(text)
 }
 
-// bounds2 cuts the range of FOR i IN 1..10 at its two dots.
-func bounds2(text string) (low, high string, ok bool) {
-	s := scanner{text: text}
-	for before := ""; ; {
-		t := s.next()
-		if t.kind == tokenEnd {
-			return "", "", false
-		}
-		start := s.pos - len(t.text)
-		if n := strings.Index(t.text, ".."); t.kind == tokenNumber && n >= 0 {
-			return text[:start+n], text[start+n+2:], true
-		}
-		if t.text == "." && before == "." {
-			return text[:start-1], text[s.pos:], true
-		}
-		if before = t.text; t.kind == tokenNumber && strings.HasSuffix(t.text, ".") {
-			before = "."
-		}
-	}
-}
-
 // result reads what follows RETURN.
 func (p *plpgsql) result() bool {
 	defer func(before int) { p.gives(before) }(len(p.pieces))

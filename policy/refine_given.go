@@ -186,26 +186,32 @@ func (a *Action) equated(kinds map[string]string) map[string]value {
 	return all
 }
 
-// toldTo adds what a trigger is told of why it runs.
-func (k knownValues) toldTo(t *Trigger, rel *Relation, event string) knownValues {
+// told adds what a trigger is told of why it runs.
+func (k knownValues) told(t *Trigger, rel *Relation, event string) knownValues {
 	level := "STATEMENT"
 	if t.Row {
 		level = "ROW"
 	}
-	for name, text := range map[string]string{
-		"tg_op": strings.ToUpper(event), "tg_when": strings.ToUpper(t.Timing), "tg_level": level, "tg_name": t.Name,
-		"tg_table_name": rel.Name, "tg_relname": rel.Name, "tg_table_schema": rel.Schema,
-	} {
-		k = k.with(name, textValue(text))
+	rows := make([]map[string]value, 0, len(k.rows)+1)
+	for _, r := range k.each() {
+		row := map[string]value{
+			"tg_op": textValue(strings.ToUpper(event)), "tg_when": textValue(strings.ToUpper(t.Timing)), "tg_level": textValue(level),
+			"tg_name": textValue(t.Name), "tg_table_name": textValue(rel.Name), "tg_relname": textValue(rel.Name),
+			"tg_table_schema": textValue(rel.Schema),
+		}
+		maps.Copy(row, r)
+		rows = append(rows, row)
 	}
+	k.rows = rows
 	return k
 }
 
 // withoutNew takes back what is known of columns of NEW that a trigger before the
-// event may change.
-func (k knownValues) withoutNew(b *body) knownValues {
+// event may change, of which told is what it is told.
+func (k knownValues) withoutNew(b *body, told knownValues) knownValues {
+	told = told.in(b)
 	all := b.assigned[""] > 0 || b.assigned["new"] > 0 || slices.ContainsFunc(b.steps, func(s step) bool {
-		return s.result != nil && !s.result.GetAConst().GetIsnull() && dotted(s.result.GetColumnRef().GetFields()) != "new"
+		return s.result != nil && told.reaches(s.guards) && !s.result.GetAConst().GetIsnull() && dotted(s.result.GetColumnRef().GetFields()) != "new"
 	})
 	rows := make([]map[string]value, len(k.rows))
 	for i, r := range k.rows {

@@ -23,12 +23,6 @@ type setOff struct {
 // the action goes on to, sets off. Those that the values in the statement keep from
 // running are not among them.
 func (c *Catalog) setsOff(a *Action, at reached) (off []setOff, evenWithoutRows bool) {
-	var given knownValues
-	if at.depth == 0 && a.Carrier == "" || a.given.insert != nil || a.given.update != nil {
-		if at.depth == 0 {
-			given = a.columnsGiven(at.relation)
-		}
-	}
 	for i := range at.relation.Rules {
 		rule := &at.relation.Rules[i]
 		if rule.Event != at.event || a.Class == "copy_from" { // COPY sets off no rules
@@ -38,18 +32,11 @@ func (c *Catalog) setsOff(a *Action, at reached) (off []setOff, evenWithoutRows 
 		evenWithoutRows = true
 		off = append(off, setOff{
 			carrier: "RULE " + rule.Name + " ON " + at.table.String(), via: "rule " + rule.Name, from: at.table, depth: at.depth, function: rule.Name,
-			body: c.read(0, rule.Definition, func() *body { return ruleBody(rule) }), known: given,
+			body: c.read(0, rule.Definition, func() *body { return ruleBody(rule) }), known: at.given,
 		})
 	}
 	if at.relation.Kind == "v" && replacedByRule(at) {
 		return off, evenWithoutRows
-	}
-	before := given
-	for i := range at.relation.Triggers {
-		t := &at.relation.Triggers[i]
-		if t.Timing == "before" && t.Row && slices.Contains(t.Events, at.event) {
-			before = before.withoutNew(c.bodyOf(c.function(t.Function)))
-		}
 	}
 	for i := range at.relation.Triggers {
 		t := &at.relation.Triggers[i]
@@ -58,9 +45,9 @@ func (c *Catalog) setsOff(a *Action, at reached) (off []setOff, evenWithoutRows 
 		}
 		known := knownValues{}
 		if t.Row {
-			known = before
+			known = c.leftBy(at, t)
 		}
-		known = known.toldTo(t, at.relation, at.event)
+		known = known.told(t, at.relation, at.event)
 		if !known.in(&body{}).reaches(t.when()) {
 			continue
 		}
@@ -80,6 +67,19 @@ func (c *Catalog) setsOff(a *Action, at reached) (off []setOff, evenWithoutRows 
 		off = append(off, o)
 	}
 	return off, evenWithoutRows
+}
+
+// leftBy gives the values that the triggers before the event leave of those in the
+// statement, for one trigger. Which of them run before that one is not looked at.
+func (c *Catalog) leftBy(at reached, one *Trigger) knownValues {
+	known := at.given
+	for i := range at.relation.Triggers {
+		t := &at.relation.Triggers[i]
+		if t.Timing == "before" && t.Row && t.Name != one.Name && slices.Contains(t.Events, at.event) {
+			known = known.withoutNew(c.bodyOf(c.function(t.Function)), at.given.told(t, at.relation, at.event))
+		}
+	}
+	return known
 }
 
 // replacedByRule says whether a rule without a condition does something else in

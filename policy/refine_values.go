@@ -51,24 +51,6 @@ func (k knownValues) in(b *body) knownValues {
 	return k
 }
 
-// with gives the values with one that is the same in every row.
-func (k knownValues) with(name string, v value) knownValues {
-	rows := k.rows
-	if len(rows) == 0 {
-		rows = []map[string]value{{}}
-	}
-	k.rows = make([]map[string]value, len(rows))
-	for i, r := range rows {
-		k.rows[i] = map[string]value{name: v}
-		for n, v := range r {
-			if n != name {
-				k.rows[i][n] = v
-			}
-		}
-	}
-	return k
-}
-
 // reaches says whether a step with these guards may run for some row.
 func (k knownValues) reaches(guards []premise) bool {
 	if len(guards) == 0 || len(k.rows) == 0 && k.body.set == nil {

@@ -271,6 +271,7 @@ func (t *stage) forgetCatalogs(facts []*policy.Facts) {
 func plainRows(f *policy.Facts) bool {
 	for i := range f.Actions {
 		switch c := f.Actions[i].Class; {
+		case f.Actions[i].SetOff(): // seldom, and what is kept excuses nothing
 		case c.In("read"), c == "insert", c == "update", c == "delete", c == "merge":
 		default:
 			return false
