@@ -217,9 +217,11 @@ func (s *session) readOnly(alternatives [][]*policy.Facts) ([][]*policy.Facts, e
 }
 
 // takesSnapshots reports whether a question that takes a snapshot changes nothing
-// for the client: outside REPEATABLE READ and SERIALIZABLE, where the first one
-// is for the whole transaction, and not before SET TRANSACTION, which comes before
-// any.
+// for the client. In REPEATABLE READ and SERIALIZABLE the first snapshot is for the
+// whole transaction: SET TRANSACTION must come before it, and LOCK TABLE does so
+// that what it keeps others from is seen (manual, LOCK). There it may be asked when
+// the statement itself is about to take one, as the first that the server is given.
+// A snapshot of a transaction that is DEFERRABLE may be waited for.
 func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
 	if s.toServer.now == outside {
 		return true, nil
@@ -229,14 +231,27 @@ func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
 			return false, nil
 		}
 	}
-	level, err := s.show([]string{"transaction_isolation"})
+	shown, err := s.show([]string{"transaction_isolation", "transaction_deferrable"})
 	switch {
 	case errors.Is(err, errNotNow), errors.Is(err, errFailed):
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	return level[0] == "read committed" || level[0] == "read uncommitted", nil
+	if shown[0] == "read committed" || shown[0] == "read uncommitted" {
+		return true, nil
+	}
+	waits := slices.ContainsFunc(alternatives, func(facts []*policy.Facts) bool { return len(facts) == 0 || !takesSnapshot(facts[0]) })
+	return !waits && !s.toServer.executed() && shown[1] == "off", nil
+}
+
+// takesSnapshot reports whether a statement takes a snapshot before anything else.
+func takesSnapshot(f *policy.Facts) bool {
+	switch f.Class {
+	case "insert", "update", "delete", "merge", "select", "values", "explain", "truncate", "call":
+		return true
+	}
+	return false
 }
 
 func (s *session) refined(alternatives [][]*policy.Facts, c *policy.Catalog) [][]*policy.Facts {
