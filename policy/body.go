@@ -68,8 +68,53 @@ func (w *walker) do(s *pg.DoStmt, carrier string) {
 		}
 	}
 	if language == "plpgsql" && !w.inBody {
-		w.ran(readBody(language, source), knownValues{}, within(carrier, "DO"))
+		b := readBody(language, source)
+		if b.all && plainBlock(source) {
+			w.facts.Actions[len(w.facts.Actions)-1].Class = classDoPlain
+		}
+		w.ran(b, knownValues{}, within(carrier, "DO"))
 	}
+}
+
+// beyondPlain are the words that a plain block has none of. Its statements run
+// once at most, so there is no loop. It has no variables, of which FOUND and those
+// of an error are some: a condition on them alone would look like one on a column,
+// and be true for every row. It neither runs strings nor ends a transaction.
+var beyondPlain = wordSet(`declare loop while for foreach execute commit rollback abort savepoint
+	start prepare found sqlstate sqlerrm new old into strict get diagnostics call do open fetch move`)
+
+// plainBlock says whether the block of a DO does no more than its statements do,
+// each by itself.
+func plainBlock(source string) bool {
+	s := scanner{text: source}
+	for {
+		switch t := s.next(); {
+		case t.kind == tokenEnd:
+			return !s.unterminated && !s.joined
+		case t.kind == tokenWord && beyondPlain[t.word()] && !s.harmlessHere(t.word()):
+			return false
+		case t.kind == tokenQuoted && beyondPlain[strings.ToLower(strings.Trim(t.text, `"`))], t.kind == tokenQuoted && t.text[0] != '"':
+			return false
+		case t.text == "<<", t.text == ":":
+			return false // a label, by which variables can be named; an assignment
+		}
+	}
+}
+
+// harmlessHere says whether the word is one of a statement after all: INSERT INTO,
+// ON CONFLICT DO.
+func (s *scanner) harmlessHere(word string) bool {
+	start := s.pos - len(word)
+	switch word {
+	case "into":
+		before := strings.TrimRight(s.text[:start], " \t\r\n")
+		return len(before) >= len("insert") && strings.EqualFold(before[len(before)-len("insert"):], "insert")
+	case "do":
+		ahead := *s
+		next := ahead.next().word()
+		return next == "nothing" || next == "update"
+	}
+	return false
 }
 
 // readBody reads a body in PL/pgSQL or SQL; of any other language nothing is

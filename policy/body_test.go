@@ -36,15 +36,15 @@ func TestADOBlockDoesWhatItsStatementsDo(t *testing.T) {
 		"BEGIN OPEN c FOR DELETE FROM t RETURNING 1; END":                                                                                "do; delete t (missing) by DO",
 	} {
 		f := one(t, "DO $body$ "+body+" $body$")
-		if got := told(f); got != want {
+		if got := strings.Replace(told(f), "do_plain", "do", 1); got != want { // see do_test.go
 			t.Errorf("%s\n%s, want\n%s", body, got, want)
 		}
-		if f.ReadOnly() || f.Class != "do" {
-			t.Errorf("%s: no longer opaque", body)
+		if f.ReadOnly() || f.Class != "do" && f.Class != "do_plain" {
+			t.Errorf("%s: taken for a read", body)
 		}
 	}
 	for _, sql := range []string{"DO LANGUAGE plpgsql 'BEGIN UPDATE orders SET total = 0; END'", "DO 'BEGIN UPDATE orders SET total = 0; END'"} {
-		if got := told(one(t, sql)); got != "do; update orders (missing) by DO" {
+		if got := told(one(t, sql)); got != "do_plain; update orders (missing) by DO" {
 			t.Errorf("%s: %s", sql, got)
 		}
 	}

@@ -27,6 +27,10 @@ type Facts struct {
 	// Problem says in words why an unparsed or unknown statement is one.
 	Problem string
 
+	// Ungrammatical is true of unparsed text that no more stands against than that
+	// the grammar here does not know it. A newer server may know it.
+	Ungrammatical bool
+
 	// Transaction is what the statement does to the transaction block.
 	Transaction TransactionEffect
 

@@ -142,7 +142,9 @@ func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
 				Actions: []Action{{Class: ClassUnparsedRead}},
 			}}
 		}
-		return unparsed(text, "the grammar does not know this") // err quotes the text
+		problem := unparsed(text, "the grammar does not know this") // err quotes the text
+		problem[0].Ungrammatical = true
+		return problem
 	}
 	all := make([]*Facts, 0, len(tree.Stmts))
 	places := restorer{cuts: cuts}
@@ -166,6 +168,17 @@ func unparsed(text, problem string) []*Facts {
 		Class:   ClassUnparsed,
 		Problem: problem,
 		Actions: []Action{{Class: ClassUnparsed}},
+	}}
+}
+
+// RefusedAsSyntaxError gives the facts of text that the server itself has called a
+// syntax error: it runs nothing of it, and says what is wrong better than anybody.
+func RefusedAsSyntaxError(text string) []*Facts {
+	return []*Facts{{
+		Text:    text,
+		Class:   ClassUnparsedRead,
+		Problem: "the server says that this is a syntax error",
+		Actions: []Action{{Class: ClassUnparsedRead}},
 	}}
 }
 
