@@ -253,6 +253,26 @@ func (s *session) readOnly(alternatives [][]*policy.Facts) ([][]*policy.Facts, e
 	return refined, nil
 }
 
+// learnRole asks for the effective role, where a rule is about it. What the open
+// batch has in front may change it.
+func (s *session) learnRole() error {
+	t := &s.toServer
+	if !s.p.c.Policy().AsksRole() || t.executed() {
+		return nil
+	}
+	shown, err := s.show([]string{"role", "session_authorization"})
+	switch {
+	case errors.Is(err, errNotNow), errors.Is(err, errFailed):
+		return nil
+	case err != nil:
+		return err
+	}
+	if t.session.Role = shown[0]; t.session.Role == "none" {
+		t.session.Role = shown[1]
+	}
+	return nil
+}
+
 // takesSnapshots reports whether a question that takes a snapshot changes nothing
 // for the client. In REPEATABLE READ and SERIALIZABLE the first snapshot is for the
 // whole transaction: SET TRANSACTION must come before it, and LOCK TABLE does so

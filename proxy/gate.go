@@ -297,6 +297,10 @@ func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.
 	if !settled || j.Verdict == policy.Allow && !s.widens(all) {
 		return j, all, nil
 	}
+	if err := s.learnRole(); err != nil {
+		return j, nil, err
+	}
+	defer func() { t.session.Role = "" }() // it may be another one by the next statement
 	if all, err = s.consult(all, j.Verdict == policy.Allow); err != nil {
 		return j, nil, err
 	}
