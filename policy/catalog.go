@@ -87,7 +87,8 @@ type Relation struct {
 	// asked about apart.
 	Empty bool `json:"empty,omitempty"`
 
-	// LastValue is that of a sequence, where the role may see it and there is one.
+	// LastValue is that of a sequence which counts up, where the role may see it and
+	// there is one.
 	LastValue *int64 `json:"last_value,omitempty"`
 
 	RowSecurity bool `json:"row_security,omitempty"`

@@ -29,6 +29,7 @@ const (
 	classDelete          Class = "delete"
 	classMerge           Class = "merge"
 	classSetval          Class = "setval"
+	classSetvalForward   Class = "setval_forward" // by the catalogue: see setval.go
 	classSet             Class = "set"
 	classFunctionCall    Class = "function_call"
 	classDoPlain         Class = "do_plain" // DO of a block that does no more than its statements
@@ -45,7 +46,7 @@ var groups = map[string]string{
 
 	// Changes rows, sequences or large objects.
 	"write": `insert update delete merge truncate copy_from copy_from_file
-		copy_from_program setval select_into create_table_as
+		copy_from_program setval setval_forward select_into create_table_as
 		refresh_materialized_view large_object_create large_object_write
 		large_object_drop`,
 

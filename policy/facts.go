@@ -122,10 +122,11 @@ type Action struct {
 	// hold no row, or what it names is not there.
 	Empty bool
 
-	judged []judged // what Where was judged by
-	sets   []string // the columns that UPDATE sets
-	call   *call    // the call whose arguments are parameters
-	given  given    // what the functions and triggers that it sets off are given
+	judged []judged      // what Where was judged by
+	sets   []string      // the columns that UPDATE sets
+	moves  *sequenceMove // where setval sets a sequence to, as far as that is known
+	call   *call         // the call whose arguments are parameters
+	given  given         // what the functions and triggers that it sets off are given
 }
 
 // Table is a relation as written, folded and unquoted as PostgreSQL does it.

@@ -192,7 +192,7 @@ func (w *walker) call(c *pg.FuncCall, carrier string) {
 		}
 		w.merged(Action{Class: classSQLFunctionCall, Carrier: carrier}, name)
 	case functionSetval:
-		w.merged(Action{Class: classSetval, Carrier: carrier}, name)
+		w.setval(c, name, carrier)
 	case functionSetConfig:
 		w.setConfig(c, name, carrier)
 	case functionLargeObjectCreate:

@@ -39,6 +39,11 @@ func (a *Action) names(add func(Name)) {
 			add(Name{Schema: t.Schema, Name: t.Name, Kind: kind})
 		}
 	}
+	if a.moves != nil {
+		for _, t := range append(slices.Clone(a.Tables), a.moves.of) {
+			add(Name{Schema: t.Schema, Name: t.Name, Kind: NameRelation})
+		}
+	}
 	if a.Class == classFunctionCall || a.Class == "call" {
 		for _, function := range a.Functions {
 			if !strings.HasPrefix(function, operatorPrefix) && !strings.HasPrefix(function, triggerPrefix) {

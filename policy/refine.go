@@ -38,6 +38,9 @@ func (c *Catalog) refine(a Action) (Action, []setOff) {
 	if !c.sameNames && a.Where > where {
 		a.judged, a.Where, a.Proof = judgedBefore, where, proof
 	}
+	if c.forward(&a) {
+		a.Class = classSetvalForward
+	}
 	if kind == "" {
 		return a, nil
 	}

@@ -28,7 +28,8 @@ func factsOf(n *pg.Node, text string) *Facts {
 type walker struct {
 	facts    *Facts
 	mentions *mentions
-	inBody   bool // of a function or a DO block
+	inBody   bool         // of a function or a DO block
+	from     *pg.RangeVar // the table of the SELECT around, if it reads one whole
 
 	// volatile is set by the first call of a function that is volatile or not
 	// known.

@@ -137,7 +137,10 @@ func (w *walker) query(s *pg.SelectStmt, carrier string) {
 	}
 	w.with(s.WithClause, carrier)
 	w.list(s.DistinctClause, carrier)
+	around := w.from
+	w.from = wholeTable(s)
 	w.list(s.TargetList, carrier)
+	w.from = around
 	w.list(s.FromClause, carrier)
 	w.visit(s.WhereClause, carrier)
 	w.list(s.GroupClause, carrier)

@@ -97,6 +97,7 @@ SELECT pg_catalog.json_build_object(
           THEN pg_catalog.pg_relation_size(r.oid) OPERATOR(pg_catalog.=) 0
           ELSE r.relkind OPERATOR(pg_catalog.=) 'p' END,
       'last_value', CASE WHEN r.relkind OPERATOR(pg_catalog.=) 'S' AND pg_catalog.has_sequence_privilege(r.oid, 'USAGE,SELECT')
+          AND EXISTS (SELECT FROM pg_catalog.pg_sequence q WHERE q.seqrelid OPERATOR(pg_catalog.=) r.oid AND q.seqincrement OPERATOR(pg_catalog.>) 0::pg_catalog.int8)
           THEN pg_catalog.pg_sequence_last_value(r.oid) END,
       'columns', CASE WHEN r.named THEN (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname,
           'not_null', a.attnotnull, 'kind', CASE

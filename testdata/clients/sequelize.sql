@@ -36,3 +36,5 @@ COMMIT
 ;
 DELETE FROM "Us" WHERE "id" = 1
 ;
+DO 'BEGIN CREATE TYPE "public"."enum_Us_e" AS ENUM(''a'', ''b''); EXCEPTION WHEN duplicate_object THEN null; END';
+;
