@@ -124,8 +124,6 @@ type Column struct {
 	Type   string   `json:"type,omitempty"`
 	Labels []string `json:"labels,omitempty"` // of an enum, in order
 	Checks []string `json:"checks,omitempty"`
-
-	Spread *Spread `json:"spread,omitempty"` // of its values
 }
 
 // A Bound is what the columns of a partition key meet in a partition.

@@ -150,7 +150,7 @@ func (a *Action) writes(o *setOff, actions []Action, c *Catalog) {
 			x := Cascade{Table: t, From: o.from, Via: o.via, Effect: string(b.Class), Depth: o.depth + 1, Rows: -1, PerRow: -1, AtMost: -1}
 			if rel := c.relationNamed(t); rel != nil && !o.elsewhere {
 				x.Table, x.Rows = rel.table(), rel.Rows
-				x.PerRow, x.AtMost = rel.spreadOf(&b, c)
+				x.PerRow, x.AtMost = c.spreadOf(rel, &b)
 			}
 			a.Cascades = append(a.Cascades, x)
 		}
@@ -158,8 +158,9 @@ func (a *Action) writes(o *setOff, actions []Action, c *Catalog) {
 }
 
 // spreadOf says how many rows of the relation have a value in common in the column
-// that the action looks for, on average and at most.
-func (r *Relation) spreadOf(a *Action, c *Catalog) (average, most float64) {
+// that the action looks for, on average and at most: of a column that refers to
+// another relation, of which the statistics were asked.
+func (c *Catalog) spreadOf(r *Relation, a *Action) (average, most float64) {
 	average, most = -1, -1
 	if len(a.judged) != 1 || a.judged[0].where == nil {
 		return average, most
@@ -171,14 +172,15 @@ func (r *Relation) spreadOf(a *Action, c *Catalog) (average, most float64) {
 		if e.GetKind() != pg.A_Expr_Kind_AEXPR_OP || operatorName(e.Name) != "=" {
 			continue
 		}
-		for _, n := range []*pg.Node{e.Lexpr, e.Rexpr} {
-			column := j.targetColumn(n)
-			i := slices.IndexFunc(r.Columns, func(c Column) bool { return c.Name == column })
-			if i < 0 {
-				continue
-			}
-			if per, top := r.Columns[i].Spread.over(r.Rows); per >= 0 && (average < 0 || per < average) {
-				average, most = per, top
+		for _, column := range []string{j.targetColumn(e.Lexpr), j.targetColumn(e.Rexpr)} {
+			for i := range c.ForeignKeys {
+				k := &c.ForeignKeys[i]
+				if column == "" || k.From != r.OID || len(k.Columns) != 1 || k.Columns[0] != column {
+					continue
+				}
+				if per, top := k.Spread.over(r.Rows); per >= 0 && (average < 0 || per < average) {
+					average, most = per, top
+				}
 			}
 		}
 	}

@@ -131,7 +131,11 @@ func (r *reachTree) below(from policy.Table, depth int, indent string) {
 			line += ", by " + x.Via
 		}
 		if x.Rows >= 0 {
-			line += fmt.Sprintf(" (about %.0f rows)", x.Rows)
+			line += fmt.Sprintf(" (about %.0f rows", x.Rows)
+			if x.PerRow >= 0 {
+				line += fmt.Sprintf(", %.3g for each, at most %.0f", x.PerRow, x.AtMost)
+			}
+			line += ")"
 		}
 		r.t.printf("%s%s%s\n", indent, branch, line)
 		r.below(x.Table, depth+1, indent+next)

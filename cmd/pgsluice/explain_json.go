@@ -50,6 +50,8 @@ type cascadeJSON struct {
 	Effect string   `json:"effect"`
 	Depth  int      `json:"depth"`
 	Rows   *float64 `json:"estimated_rows,omitempty"`
+	PerRow *float64 `json:"estimated_per_row,omitempty"`
+	AtMost *float64 `json:"estimated_at_most,omitempty"`
 }
 
 func cascadesJSON(cascades []policy.Cascade) []cascadeJSON {
@@ -58,6 +60,9 @@ func cascadesJSON(cascades []policy.Cascade) []cascadeJSON {
 		all[i] = cascadeJSON{Table: x.Table.String(), From: x.From.String(), Via: x.Via, Effect: x.Effect, Depth: x.Depth}
 		if x.Rows >= 0 {
 			all[i].Rows = &x.Rows
+		}
+		if x.PerRow >= 0 {
+			all[i].PerRow, all[i].AtMost = &x.PerRow, &x.AtMost
 		}
 	}
 	return all

@@ -200,7 +200,8 @@ SELECT pg_catalog.json_build_object(
       ) ORDER BY k.oid)
     FROM relation r CROSS JOIN LATERAL (SELECT * FROM pg_catalog.pg_constraint k
       WHERE k.conrelid OPERATOR(pg_catalog.=) r.oid AND k.contype OPERATOR(pg_catalog.=) 'f' OFFSET 0) k
-    WHERE EXISTS (SELECT FROM near n WHERE n.oid OPERATOR(pg_catalog.=) k.confrelid)
+    /* Those of what a statement names say how values are spread, too. */
+    WHERE (r.named OR EXISTS (SELECT FROM near n WHERE n.oid OPERATOR(pg_catalog.=) k.confrelid))
       /* Partitions have copies of a foreign key, on either side. */
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint p JOIN near n ON n.oid OPERATOR(pg_catalog.=) p.confrelid
         WHERE p.oid OPERATOR(pg_catalog.=) k.conparentid AND (p.confrelid OPERATOR(pg_catalog.=) k.confrelid
