@@ -30,13 +30,13 @@ var unknownAction = Action{Class: ClassUnknown}
 //
 // Rules with rows, share or a budget are no part of this: they are judged by what
 // was measured (DecideImpact, Budgets), and before by an estimate, where the facts
-// have one (WithEstimate) and no final rule has ended the search before.
+// have one (WithImpact) and no final rule has ended the search before.
 //
 // Decide does not allocate for statements that are allowed.
 func (p *Policy) Decide(s *Session, f *Facts) Decision {
 	d := p.decideText(s, f)
-	if f != nil && f.estimate != nil && d.Verdict != Block {
-		if e, found := p.decideImpact(s, f.estimate, p.ended(s, f)); found &&
+	if f != nil && f.impact != nil && !f.TakenBack && d.Verdict != Block {
+		if e, found := p.decideImpact(s, f.impact, p.ended(s, f)); found &&
 			(e.Verdict < d.Verdict || e.Verdict == d.Verdict && (d.Rule == nil || e.Rule.order < d.Rule.order)) {
 			d = e
 		}
@@ -211,8 +211,8 @@ func (p *Policy) Waiting(s *Session, f *Facts) []Decision {
 			add(r, &a) // the default
 		}
 	}
-	if f.estimate != nil {
-		all = append(all, p.waitingImpact(s, f.estimate, p.ended(s, f))...)
+	if f.impact != nil && !f.TakenBack {
+		all = append(all, p.waitingImpact(s, f.impact, p.ended(s, f))...)
 	}
 	return all
 }

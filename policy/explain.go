@@ -35,7 +35,7 @@ func (p *Policy) Explain(s *Session, f *Facts) []RuleResult {
 	ended := make([]bool, len(actions))
 	matchedAny := make([]bool, len(actions))
 	var all []RuleResult
-	impact := p.explainEstimate(s, f)
+	impact := p.explainNumbers(s, f)
 	for _, r := range p.rules {
 		if r.ofNumbers() {
 			all = append(all, impact(r))
@@ -71,12 +71,12 @@ func (p *Policy) Explain(s *Session, f *Facts) []RuleResult {
 	return append(all, p.explainDefaults(actions, ended, matchedAny)...)
 }
 
-// explainEstimate gives what is to be said of the rules of numbers.
-func (p *Policy) explainEstimate(s *Session, f *Facts) func(*Rule) RuleResult {
+// explainNumbers gives what is to be said of the rules of numbers.
+func (p *Policy) explainNumbers(s *Session, f *Facts) func(*Rule) RuleResult {
 	judged := make(map[*Rule]RuleResult)
 	before := p.ended(s, f)
-	if f.estimate != nil {
-		for _, r := range p.ExplainImpact(s, f.estimate) {
+	if f.impact != nil {
+		for _, r := range p.ExplainImpact(s, f.impact) {
 			judged[r.Rule] = r
 		}
 	}

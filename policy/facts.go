@@ -70,8 +70,8 @@ type Facts struct {
 	// CopyIn is true for COPY ... FROM STDIN.
 	CopyIn bool
 
-	estimate *Impact // see WithEstimate
-	wants    []Name  // met in bodies; see Reader.Ask
+	impact *Impact // see WithImpact
+	wants  []Name  // met in bodies; see Reader.Ask
 }
 
 // Action is one thing that a statement does.
@@ -123,6 +123,7 @@ type Action struct {
 	Empty bool
 
 	judged []judged      // what Where was judged by
+	byKey  int           // AtMostRows as a kept catalogue says it: for estimates, and no proof
 	sets   []string      // the columns that UPDATE sets
 	moves  *sequenceMove // where setval sets a sequence to, as far as that is known
 	call   *call         // the call whose arguments are parameters

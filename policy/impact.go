@@ -134,20 +134,20 @@ func (t *TableImpact) changed(n counters) float64 {
 	return rows
 }
 
-// WithEstimate gives the facts with what the planner expects of the statement, so
-// that rules of numbers have something to judge before it runs. What is not marked
-// as an estimate is not taken.
-func (f *Facts) WithEstimate(i *Impact) *Facts {
-	if i == nil || !i.Estimated {
+// WithImpact gives the facts with what the statement would do, by the planner's
+// estimate or by a run that was rolled back, so that rules of numbers have something
+// to judge before it runs.
+func (f *Facts) WithImpact(i *Impact) *Facts {
+	if i == nil {
 		return f
 	}
 	g := *f
-	g.estimate = i
+	g.impact = i
 	return &g
 }
 
-// Estimate is what WithEstimate gave, or nil.
-func (f *Facts) Estimate() *Impact { return f.estimate }
+// Impact is what WithImpact gave, or nil.
+func (f *Facts) Impact() *Impact { return f.impact }
 
 // DecideImpact says what happens to a transaction that has changed this many rows.
 // Only rules with rows or share have a say, and final allow rules before them that

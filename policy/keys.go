@@ -11,7 +11,15 @@ import (
 // known. A parameter is taken to be of the column's own type, as it is where the
 // server chooses.
 func (c *Catalog) atMostRows(a *Action) int {
-	if !c.sameNames || len(a.judged) != 1 || a.judged[0].where == nil {
+	a.byKey = c.rowsByKey(a)
+	if !c.sameNames {
+		return 0
+	}
+	return a.byKey
+}
+
+func (c *Catalog) rowsByKey(a *Action) int {
+	if len(a.judged) != 1 || a.judged[0].where == nil {
 		return 0
 	}
 	j := &a.judged[0]

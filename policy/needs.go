@@ -51,20 +51,30 @@ func (p *Policy) hasNumbers() bool {
 // NeedsEstimate says whether the statement should be estimated before it runs: a
 // rule with rows or share could stop it by that, and the facts do not prove that it
 // stays within the limit. What an estimate can tell of is rows that INSERT, UPDATE,
-// DELETE and MERGE find by a query. So many rows by a unique key need no planner:
-// see Facts.EstimateByKeys.
+// DELETE and MERGE find by a query. Rows by a unique key need no planner, and are
+// asked about only where what foreign keys take along with them is over a limit.
 func (p *Policy) NeedsEstimate(s *Session, f *Facts) bool {
-	if len(p.numeric) == 0 || f.changesNothing() || !f.Plannable() {
+	if len(p.numeric) == 0 || f.changesNothing() || f.TakenBack || f.findsNothing() || !f.Plannable() {
 		return false
 	}
-	proven := f.Proven()
+	byKeys := f.EstimateByKeys()
 	for _, r := range p.numeric {
 		if r.numbers != nil && r.couldMeet(s) && r.numbers.counts&f.moves() != 0 &&
-			(proven == nil || r.numbers.weigh(proven, nil).matched) {
+			(byKeys == nil || r.numbers.weigh(byKeys, nil).matched) {
 			return true
 		}
 	}
 	return false
+}
+
+// findsNothing says that all that changes rows is known to find none.
+func (f *Facts) findsNothing() bool {
+	for i := range f.Actions {
+		if a := &f.Actions[i]; !a.Empty && changesOf[a.Class] != changesNothing {
+			return false
+		}
+	}
+	return true
 }
 
 // Plannable says that EXPLAIN can be put before the text of the statement.
@@ -103,7 +113,7 @@ func (r *Rule) measures() bool {
 // A read is what its text calls nothing but built-in functions that are harmless: a
 // view that hides a call is not seen through.
 func (p *Policy) NeedsImpact(s *Session, f *Facts) bool {
-	if len(p.numeric) == 0 || f.changesNothing() {
+	if len(p.numeric) == 0 || f.changesNothing() || f.TakenBack {
 		return false
 	}
 	proven := f.Proven()
@@ -153,9 +163,10 @@ func (f *Facts) Proven() *Impact {
 	return i
 }
 
-// provenRows says that AtMostRows is all that the action changes.
+// provenRows says that AtMostRows is all that the action changes. What stands in a
+// body may run more than once.
 func (a *Action) provenRows() bool {
-	return a.AtMostRows > 0 && len(a.Triggers) == 0 && len(a.Cascades) == 0 && !a.CascadesCut &&
+	return (a.Carrier == "" || a.Carrier == "EXPLAIN ANALYZE" || a.Carrier == "EXECUTE") && a.AtMostRows > 0 && len(a.Triggers) == 0 && len(a.Cascades) == 0 && !a.CascadesCut &&
 		len(a.Tables) == 1 && (a.Class == classUpdate || a.Class == classDelete)
 }
 

@@ -21,6 +21,9 @@ type gated struct {
 	sent byte
 	text string // for the audit log
 
+	// bound gives what an alternative would be run with, for a Bind.
+	bound func(alternative int) (bound, bool)
+
 	// alternatives returns what would run, read under the settings now known:
 	// one of the lists, statement after statement.
 	alternatives func() [][]*policy.Facts
@@ -152,6 +155,12 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 		g := gated{sent: 'B', alternatives: func() [][]*policy.Facts { return s.wouldRun(name, s.candidates(name), values) }}
 		for _, st := range found {
 			g.text = st.text
+		}
+		g.bound = func(i int) (bound, bool) {
+			if found := s.candidates(name); i < len(found) {
+				return boundAs(found[i].types, values)
+			}
+			return bound{}, false
 		}
 		var refused bool
 		if j, alternatives, waits, refused, err = s.challenge(ctx, g); refused || err != nil {
@@ -294,7 +303,7 @@ func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.
 			return s.judgeEach(all, t.now), all, nil
 		}
 	}
-	if !settled || j.Verdict == policy.Allow && !s.widens(all) {
+	if !settled || j.Verdict == policy.Allow && !s.widens(all) && !s.estimates(all) {
 		return j, all, nil
 	}
 	if err := s.learnRole(); err != nil {
@@ -302,6 +311,9 @@ func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.
 	}
 	defer func() { t.session.Role = "" }() // it may be another one by the next statement
 	if all, err = s.consult(all, j.Verdict == policy.Allow); err != nil {
+		return j, nil, err
+	}
+	if all, err = s.estimate(g, all); err != nil {
 		return j, nil, err
 	}
 	if j = s.judgeEach(all, t.now); g.sent == 'Q' && t.now == inside && !j.Verdict.Runs() {

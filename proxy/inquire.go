@@ -187,14 +187,26 @@ func execution(b []byte, sql string, parameters [][]byte) []byte {
 		}
 		return append(b, 0, 0)
 	})
+	return executed(b)
+}
+
+// executed appends the messages that run what has been bound, and forget it.
+func executed(b []byte) []byte {
 	b = appendFrame(b, 'E', func(b []byte) []byte { return append(appendCString(b, askName), 0, 0, 0, 0) })
+	return forgotten(b)
+}
+
+// forgotten appends the messages that free the names of the proxy's own.
+func forgotten(b []byte) []byte {
 	b = appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'P'), askName) })
 	return appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'S'), askName) })
 }
 
-// put sends messages of the proxy's own, with a Sync, and waits for the answer.
+// put sends messages of the proxy's own, with a Sync, and waits for the answer. One
+// that failed has left its portal and its statement behind, since nothing after an
+// error is run: the names are freed first, which is no error where there are none.
 func (s *session) put(messages []byte) ([][]byte, error) {
-	return s.ask(append(messages, 'S', 0, 0, 0, 4), 0)
+	return s.ask(append(append(forgotten(nil), messages...), 'S', 0, 0, 0, 4), 0)
 }
 
 // ask sends a question and waits for its answer, which ends with ReadyForQuery

@@ -207,12 +207,12 @@ func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, ask 
 		return j, true
 	}
 	if !s.widens(alternatives) {
-		return j, false
+		return j, s.estimates(alternatives)
 	}
 	kept, ok := s.consultKept(alternatives)
 	if !ok {
 		return j, true
 	}
 	j = s.judgeEach(kept, t.now)
-	return j, j.Verdict != policy.Allow
+	return j, j.Verdict != policy.Allow || s.estimates(kept)
 }
