@@ -122,16 +122,6 @@ func (c *Catalog) joinsNothing(a *Action) bool {
 	})
 }
 
-// relationOf gives the relation of a table that has been looked up, or nil.
-func (c *Catalog) relationOf(t Table) *Relation {
-	for i := range c.Relations {
-		if rel := &c.Relations[i]; rel.Name == t.Name && (rel.Schema == t.Schema || rel.Temporary && t.Schema == "pg_temp") {
-			return rel
-		}
-	}
-	return c.relationNamed(t)
-}
-
 // eventOf is what triggers and rules call what an action of the class does.
 func eventOf(c Class) string {
 	switch c {
