@@ -35,6 +35,9 @@ func (c *Catalog) settle(j *judged, where Where, proof string) (Where, string) {
 		k := *j
 		k.where = &pg.Node{Node: &pg.Node_BoolExpr{BoolExpr: &pg.BoolExpr{Boolop: pg.BoolExprType_AND_EXPR, Args: rest}}}
 		w, p := k.judge()
+		if w == WhereAlwaysTrue && nullable {
+			w, p = WhereTrueUnlessNull, proofUnlessNull
+		}
 		if w < where {
 			return w, p
 		}
@@ -51,7 +54,10 @@ func (c *Catalog) referredTo(j *judged, rel *Relation, part *pg.Node) string {
 	var tested, selected *pg.Node
 	var from *pg.RangeVar
 	switch e := part.GetNode().(type) {
-	case *pg.Node_SubLink: // x IN (SELECT ...), x = ANY (SELECT ...)
+	case *pg.Node_SubLink: // x IN (SELECT ...), x = ANY (SELECT ...), EXISTS (SELECT ... WHERE other.x = x)
+		if e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK {
+			tested, selected, from = j.equatedIn(e.SubLink.Subselect)
+		}
 		if e.SubLink.SubLinkType == pg.SubLinkType_ANY_SUBLINK && (len(e.SubLink.OperName) == 0 || operatorName(e.SubLink.OperName) == "=") {
 			tested = e.SubLink.Testexpr
 			selected, from = wholeColumn(e.SubLink.Subselect)
@@ -80,8 +86,11 @@ func (c *Catalog) referredTo(j *judged, rel *Relation, part *pg.Node) string {
 	if column == "" || other == "" || to == nil || to.RowSecurity {
 		return ""
 	}
-	if to == rel && column == other && len(j.from) == 0 && from.Inh {
+	if to == rel && column == other && len(j.from) == 0 && (from.Inh || !j.target.Inh) {
 		return column
+	}
+	if !from.Inh && to.Kind == "p" {
+		return ""
 	}
 	for _, k := range c.ForeignKeys {
 		if k.Validated && k.From == rel.OID && k.To == to.OID && len(k.Columns) == 1 && k.Columns[0] == column &&
@@ -92,11 +101,45 @@ func (c *Catalog) referredTo(j *judged, rel *Relation, part *pg.Node) string {
 	return ""
 }
 
+// equatedIn recognises SELECT ... FROM t WHERE t.x = y, as EXISTS looks at it.
+func (j *judged) equatedIn(n *pg.Node) (tested, selected *pg.Node, from *pg.RangeVar) {
+	q := n.GetSelectStmt()
+	if q == nil || len(q.FromClause) != 1 || !plainRows(q) || slices.ContainsFunc(q.TargetList, givesRows) || q.WhereClause.GetAExpr().GetKind() != pg.A_Expr_Kind_AEXPR_OP {
+		return nil, nil, nil
+	}
+	e := q.WhereClause.GetAExpr()
+	from = q.FromClause[0].GetRangeVar()
+	if from == nil || operatorName(e.Name) != "=" || visibleName(from) == visibleName(j.target) {
+		return nil, nil, nil
+	}
+	inner := &judged{target: from, catalog: j.catalog, statement: j.statement}
+	for _, s := range [][2]*pg.Node{{e.Lexpr, e.Rexpr}, {e.Rexpr, e.Lexpr}} {
+		// Without a table in front, a name is that of the inner table first.
+		if len(s[0].GetColumnRef().GetFields()) > 1 || inner.targetColumn(s[0]) == "" {
+			if j.targetColumn(s[0]) != "" && inner.targetColumn(s[1]) != "" {
+				return s[0], s[1], from
+			}
+		}
+	}
+	return nil, nil, nil
+}
+
+// givesRows says whether what is selected may be other than one value for each row.
+func givesRows(n *pg.Node) bool {
+	v := n.GetResTarget().GetVal()
+	return v.GetAConst() == nil && v.GetColumnRef() == nil
+}
+
+// plainRows says whether a SELECT gives one row for each that its WHERE finds.
+func plainRows(q *pg.SelectStmt) bool {
+	return q.Larg == nil && q.HavingClause == nil && len(q.GroupClause) == 0 && q.WithClause == nil && q.LimitCount == nil && q.LimitOffset == nil &&
+		len(q.LockingClause) == 0
+}
+
 // wholeColumn recognises SELECT x FROM t, of every row.
 func wholeColumn(n *pg.Node) (column *pg.Node, from *pg.RangeVar) {
 	q := n.GetSelectStmt()
-	if q == nil || len(q.TargetList) != 1 || len(q.FromClause) != 1 || q.WhereClause != nil || q.Larg != nil || q.HavingClause != nil ||
-		len(q.GroupClause) > 0 || q.WithClause != nil || q.LimitCount != nil || q.LimitOffset != nil || len(q.LockingClause) > 0 {
+	if q == nil || len(q.TargetList) != 1 || len(q.FromClause) != 1 || q.WhereClause != nil || !plainRows(q) {
 		return nil, nil
 	}
 	from = q.FromClause[0].GetRangeVar()

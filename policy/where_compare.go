@@ -30,6 +30,17 @@ func (p *prover) compareOperands(name string, l, r operand) *formula {
 		}
 	}
 	null := either2(l.null, r.null)
+	if order[0] == order[2] { // a text is a label or it is not; their orders differ
+		for _, side := range [][2]*operand{{&l, &r}, {&r, &l}} {
+			if enum, text := side[0].spelt, side[1]; enum != nil && text.text != nil && text.constant && (text.untyped || text.span.textual()) {
+				at, ok := p.readPoint(&enum.span, *text.text)
+				if !ok {
+					return unlessNull(null, constantly(order[0]))
+				}
+				return unlessNull(null, p.compareAt(enum, at, order))
+			}
+		}
+	}
 	if l.same == r.same {
 		return unlessNull(null, constantly(order[1]))
 	}

@@ -10,6 +10,7 @@ import (
 // condition makes a formula of an expression that stands where a boolean is
 // expected.
 func (p *prover) condition(n *pg.Node) *formula {
+	n = unwrapped(n)
 	switch e := n.GetNode().(type) {
 	case *pg.Node_AConst:
 		return p.constant(e.AConst)
@@ -93,6 +94,9 @@ func (p *prover) condition(n *pg.Node) *formula {
 			return p.unsettled(2)
 		}
 	case *pg.Node_FuncCall:
+		if p.startsWithNothing(e.FuncCall) {
+			return p.matchesAll(false, e.FuncCall.Args[0])
+		}
 		if o, ok := p.operand(n); ok {
 			return settledBy(p.variable("call "+o.key, variable{size: 3}), 3)
 		}
@@ -171,6 +175,7 @@ func (p *prover) isNull(n *pg.Node) *formula {
 
 // isBoolean says whether an expression is surely a boolean.
 func (p *prover) isBoolean(n *pg.Node) bool {
+	n = unwrapped(n)
 	switch e := n.GetNode().(type) {
 	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest:
 		return true
@@ -271,12 +276,15 @@ func (p *prover) expression(e *pg.A_Expr) *formula {
 			return all(parts...)
 		}
 		return anyOf(parts...)
-	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN:
+	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		if len(list) != 2 {
 			break
 		}
 		f := all(p.compare(">=", e.Lexpr, list[0]), p.compare("<=", e.Lexpr, list[1]))
-		if e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN {
+		if e.Kind == pg.A_Expr_Kind_AEXPR_BETWEEN_SYM || e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM {
+			f = anyOf(f, all(p.compare(">=", e.Lexpr, list[1]), p.compare("<=", e.Lexpr, list[0])))
+		}
+		if e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN || e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM {
 			return not(f)
 		}
 		return f
@@ -362,6 +370,13 @@ func (p *prover) distinct(left, right *pg.Node) *formula {
 	if left.GetAConst().GetIsnull() || right.GetAConst().GetIsnull() {
 		defer p.test()()
 	}
+	if l, r := left.GetRowExpr(), right.GetRowExpr(); l != nil && r != nil && len(l.Args) == len(r.Args) {
+		parts := make([]*formula, len(l.Args))
+		for i := range l.Args {
+			parts[i] = p.distinct(l.Args[i], r.Args[i])
+		}
+		return anyOf(parts...)
+	}
 	if p.isBoolean(left) || p.isBoolean(right) {
 		f, g := p.condition(left), p.condition(right)
 		return either(unknown(f), not(unknown(g)), either(unknown(g), constantly(isTrue), p.compareConditions("<>", f, g)))
@@ -399,8 +414,17 @@ func (p *prover) compare(name string, left, right *pg.Node) *formula {
 }
 
 func (p *prover) compareRows(name string, l, r *pg.RowExpr) *formula {
-	if l == nil || r == nil || len(l.Args) != len(r.Args) || name != "=" && name != "<>" {
+	if l == nil || r == nil || len(l.Args) != len(r.Args) || len(l.Args) == 0 {
 		return p.unsettled(3)
+	}
+	if name != "=" && name != "<>" {
+		// The first pair that differs decides (manual, "Row Constructor Comparison").
+		last := len(l.Args) - 1
+		f := p.compare(name, l.Args[last], r.Args[last])
+		for i := last - 1; i >= 0; i-- {
+			f = anyOf(p.compare(strings.TrimSuffix(name, "="), l.Args[i], r.Args[i]), all(p.compare("=", l.Args[i], r.Args[i]), f))
+		}
+		return f
 	}
 	parts := make([]*formula, len(l.Args))
 	for i := range l.Args {

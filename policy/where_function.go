@@ -14,7 +14,7 @@ var totalFunctions = func() map[string]bool {
 	m := make(map[string]bool)
 	for _, name := range strings.Fields(`lower upper initcap length char_length character_length octet_length
 		bit_length cardinality strpos position ascii sign sqrt mod trunc pg_column_size starts_with
-		abs md5 now transaction_timestamp statement_timestamp btrim ltrim rtrim reverse
+		abs md5 isfinite now transaction_timestamp statement_timestamp btrim ltrim rtrim reverse
 		date_trunc round floor ceil ceiling left right like_escape similar_to_escape`) {
 		m[name] = true
 	}
@@ -78,18 +78,30 @@ func (p *prover) coalesce(c *pg.CoalesceExpr) (operand, bool) {
 
 // alike says whether all values have one known type, constants aside that take it.
 func alike(branches []branch) bool {
-	kind := ""
+	kind, texts := "", 0
 	for i := range branches {
 		v := &branches[i].value
 		switch {
-		case v.untyped, v.null != nil && v.null.kind == formulaConstant:
+		case v.untyped:
+			texts++
+		case v.null != nil && v.null.kind == formulaConstant:
 		case v.span.kind == "" || kind != "" && kind != v.span.kind:
 			return false
 		default:
 			kind = v.span.kind
 		}
 	}
-	return kind != ""
+	return kind != "" || texts > 0 // strings alone are text
+}
+
+// startsWithNothing recognises starts_with(text, ”), which is true.
+func (p *prover) startsWithNothing(c *pg.FuncCall) bool {
+	if name := named(words(c.Funcname)); len(c.Args) != 2 || name.Name != "starts_with" || kindOf(name) != functionSteady {
+		return false
+	}
+	_, ok := p.function(c) // the built-in one
+	o, okText := p.operand(c.Args[1])
+	return ok && okText && o.text != nil && *o.text == ""
 }
 
 // chosen is CASE that gives a value.
@@ -297,8 +309,15 @@ func (p *prover) called(name string, args []operand, o *operand) {
 	switch {
 	case name == "length" && !first.span.textual() && first.span.kind != "bpchar" && first.span.kind != "bytea":
 		o.span = spans["float8"].within(whole(0), point{}) // that of a path is one
+	case (name == "strpos" || name == "position") && len(args) == 2 && args[1].text != nil && *args[1].text == "":
+		o.span = spans["int4"].within(whole(1), whole(1))
 	case neverNegative[name]:
 		o.span = spans["int4"].within(whole(0), point{})
+	case name == "sign" && first.span.integer():
+		o.span = spans["float8"].within(whole(-1), whole(1))
+		o.span.discrete = true
+	case name == "md5":
+		o.span = spans["text"].within(someText, point{})
 	case name == "sqrt":
 		if first.span.number() {
 			o.span = spans["float8"].within(whole(0), point{})
@@ -306,8 +325,9 @@ func (p *prover) called(name string, args []operand, o *operand) {
 	case name == "mod" && len(args) == 2:
 		p.calculate("%", true, first, &args[1], o)
 	case name == "abs" && first.span.integer():
-		// The least integer has no absolute value: an error.
-		negative := operand{key: pair("operator -", "", first.key), null: first.null}
+		// The least integer has no absolute value: an error. Other than -x, what
+		// stands for it here is never negative.
+		negative := operand{key: pair("negative", first.key, ""), null: first.null}
 		negative.same = negative.key
 		p.calculate("-", false, nil, first, &negative)
 		o.span = spans[first.span.kind].within(whole(0), point{})
@@ -319,7 +339,7 @@ func (p *prover) called(name string, args []operand, o *operand) {
 	case name == "abs" && first.span.number():
 		o.span = spans[first.span.kind].within(whole(0), point{})
 	case (name == "lower" || name == "upper" || name == "initcap" || name == "left" || name == "right" || name == "reverse" ||
-		name == "btrim" || name == "ltrim" || name == "rtrim") && first.span.textual(), name == "md5":
+		name == "btrim" || name == "ltrim" || name == "rtrim") && first.span.textual():
 		o.span = spans["text"]
 	}
 }

@@ -316,6 +316,14 @@ func emptyText(length int) (point, bool) {
 	return whole(0), true
 }
 
+// someText stands for all texts that hold a letter or a digit: no collation takes
+// one for the empty text.
+var someText = whole(1)
+
+func hasLetter(text *string) bool {
+	return text != nil && strings.ContainsFunc(*text, func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' })
+}
+
 // sinceEpoch is from 1970 to 2000, the zero of dates in the binary format.
 const sinceEpoch = 10957
 

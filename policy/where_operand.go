@@ -31,6 +31,7 @@ type operand struct {
 	at     point      // of a constant that has a place among others of its type
 	castTo string     // the type that a constant string is cast to
 	raw    *Parameter // of a parameter that takes the type of what stands beside it
+	spelt  *operand   // the enum that is cast to text
 	base   *operand   // of an integer that differs from another by shift
 	shift  *big.Rat
 
@@ -89,6 +90,7 @@ func (p *prover) result(key string, null *formula) operand {
 // operand reads an expression; false means that its value may differ from one
 // time to the next, or is not understood.
 func (p *prover) operand(n *pg.Node) (operand, bool) {
+	n = unwrapped(n)
 	switch e := n.GetNode().(type) {
 	case *pg.Node_ColumnRef:
 		return p.column(e.ColumnRef)
@@ -135,6 +137,9 @@ var neverNull = map[string]bool{"ctid": true, "tableoid": true, "xmin": true, "x
 // that name in sight, the server would call the unqualified one ambiguous.
 func (p *prover) column(c *pg.ColumnRef) (operand, bool) {
 	parts := words(c.Fields)
+	if p.wholeRow(c, parts) {
+		return operand{key: "row", same: "row", span: spans["record"]}, true
+	}
 	if len(parts) != len(c.Fields) || len(parts) == 1 && parts[0] == p.target {
 		return operand{}, false // a star, or the row as a whole
 	}
@@ -167,6 +172,34 @@ func (p *prover) column(c *pg.ColumnRef) (operand, bool) {
 		}
 	}
 	return p.input(key), true
+}
+
+// wholeRow recognises the row of the target as a whole, which is equal to itself
+// though columns are null (manual, section "Composite Type Comparison").
+func (p *prover) wholeRow(c *pg.ColumnRef, parts []string) bool {
+	if p.relation == nil || len(parts) != 1 || parts[0] != p.target {
+		return false
+	}
+	return len(c.Fields) == 2 && c.Fields[1].GetAStar() != nil ||
+		len(c.Fields) == 1 && !slices.ContainsFunc(p.columns, func(c Column) bool { return c.Name == p.target })
+}
+
+// unwrapped is the expression itself for (SELECT expression).
+func unwrapped(n *pg.Node) *pg.Node {
+	for {
+		l := n.GetSubLink()
+		q := l.GetSubselect().GetSelectStmt()
+		if q == nil || l.SubLinkType != pg.SubLinkType_EXPR_SUBLINK || len(q.TargetList) != 1 || len(q.FromClause) > 0 || q.WhereClause != nil ||
+			q.Larg != nil || q.HavingClause != nil || len(q.GroupClause) > 0 || q.WithClause != nil || q.LimitCount != nil || q.LimitOffset != nil ||
+			len(q.ValuesLists) > 0 || len(q.DistinctClause) > 0 || len(q.LockingClause) > 0 {
+			return n
+		}
+		value := q.TargetList[0].GetResTarget().GetVal()
+		if !steady(value) || value.GetColumnRef().GetFields() != nil && len(words(value.GetColumnRef().Fields)) != len(value.GetColumnRef().Fields) {
+			return n // it is a star, or may be an aggregate
+		}
+		n = value
+	}
 }
 
 // nullable says whether an input is a column of the target that may be null, as
@@ -253,7 +286,16 @@ func (p *prover) cast(c *pg.TypeCast) (operand, bool) {
 		cast = p.result(key, o.null)
 	}
 	cast.constant = o.constant && o.text != nil
-	if cast.span = spans[kind]; cast.constant {
+	if cast.span = spans[kind]; cast.span.textual() && !o.constant {
+		switch {
+		case len(o.span.labels) > 0:
+			enum := o
+			cast.spelt = &enum
+		case o.span.number(), isTimely(o.span.kind), o.span.kind == "uuid", o.span.kind == "oid", o.span.kind == "bool":
+			cast.span.least = someText
+		}
+	}
+	if cast.constant {
 		cast.text, cast.castTo = o.text, dotted(name.GetNames()[len(name.GetNames())-1:])
 	}
 	cast.at = p.castPoint(&cast.span, &o)
@@ -262,7 +304,8 @@ func (p *prover) cast(c *pg.TypeCast) (operand, bool) {
 }
 
 // keeps says whether a cast of every value of the span to a type gives the same
-// value, or an error.
+// value. One to a smaller type does or fails: what did not fail says nothing of the
+// value elsewhere.
 func (s *span) keeps(kind string) bool {
 	switch {
 	case s.kind == "":
@@ -270,8 +313,7 @@ func (s *span) keeps(kind string) bool {
 	case s.kind == kind:
 		return true
 	case s.integer():
-		t := spans[kind]
-		return t.integer() || kind == "numeric" || kind == "float8" && s.kind != "int8"
+		return kind == "numeric" || kind == "int8" || kind == "int4" && s.kind == "int2" || kind == "float8" && s.kind != "int8"
 	}
 	switch s.kind {
 	case "float4":
@@ -326,6 +368,9 @@ func (p *prover) calculation(e *pg.A_Expr) (operand, bool) {
 		o.same = withoutEffect(name, l, r, key)
 		if l.span.textual() && (r.span.textual() || r.untyped) || r.span.textual() && l.untyped {
 			o.span = spans["text"]
+			if hasLetter(l.text) || hasLetter(r.text) {
+				o.span.least = someText
+			}
 		}
 		return o, true
 	case "+", "-", "*", "/", "%", "^":

@@ -30,6 +30,7 @@ func TestConditionsThatAreTrueForEveryRow(t *testing.T) {
 		NOT false
 		NOT 'off'
 		NULL IS NULL
+		(SELECT true)
 		1 = 1
 		2 > 1.5
 		1 IN (3, 2, 1)
@@ -199,7 +200,7 @@ func TestConditionsThatNeverLookAtTheRow(t *testing.T) {
 		random() < 2
 		current_user = 'bob'
 		EXISTS (SELECT 1)
-		(SELECT true)
+		(SELECT true FROM u)
 		EXISTS (SELECT 1 FROM u)
 		NOT EXISTS (SELECT * FROM u)
 		EXISTS (SELECT u.* FROM u)

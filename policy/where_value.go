@@ -143,7 +143,7 @@ func (p *prover) elementsOf(n *pg.Node) (elements []*pg.Node, null, ok bool) {
 				return nil, false, false // of more than one dimension
 			}
 		}
-		return a.Elements, false, len(a.Elements) > 0
+		return a.Elements, false, len(a.Elements) > 0 && p.ofOneType(a.Elements)
 	}
 	arg, kind := n, (*pg.TypeName)(nil)
 	if c := n.GetTypeCast(); c != nil {
@@ -174,6 +174,33 @@ func (p *prover) elementsOf(n *pg.Node) (elements []*pg.Node, null, ok bool) {
 		elements = append(elements, p.element(t, o, kind))
 	}
 	return elements, false, true
+}
+
+// ofOneType says whether the elements of an array keep their values in it. Where
+// they are of several types they are converted to one of them, which a string takes,
+// too, and 'a ' may become 'a'.
+func (p *prover) ofOneType(elements []*pg.Node) bool {
+	kind, typed, one, untyped := "", "", true, false
+	for i, n := range elements {
+		o, ok := p.operand(n)
+		if ok && o.plain {
+			untyped = untyped || o.untyped
+			continue
+		}
+		this := o.span.kind
+		switch {
+		case !ok:
+			this, o.key = "", strconv.Itoa(i)
+		case o.span.exact():
+			this = "numeric"
+		case o.constant && o.castTo != "":
+			this = o.castTo
+		}
+		one = one && (typed == "" || typed == o.key || this != "" && this == kind)
+		typed, kind = o.key, this
+	}
+	lossy := kind == "" || kind == "bpchar" || kind == "name" || kind == "float4"
+	return one && !(typed != "" && untyped && lossy)
 }
 
 // element makes an expression of an element of the array that stands as a string
