@@ -45,7 +45,7 @@ func TestARestoreIsAskedAboutOnce(t *testing.T) {
 		t.Helper()
 		cmd := cluster.Command(t.Context(), cluster.Bin(program), args...)
 		cmd.Stdin = strings.NewReader(input)
-		out, _ := cmd.CombinedOutput() //nolint:errcheck // how a refused restore ends is not the point
+		out, _ := cmd.CombinedOutput() // how a refused restore ends is not the point
 		return string(out)
 	}
 	must := func(t *testing.T, database, sql string) {
