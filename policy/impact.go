@@ -221,6 +221,9 @@ func (p *Policy) judgeImpact(s *Session, i *Impact, before int, judged func(*Rul
 		w := weighed{unmet: r.sessionUnmet(s)}
 		if w.unmet == "" {
 			w = r.numbers.weigh(i, exempt)
+			if c := r.numbers.when; w.matched && c != nil && c.metBy(s, i, w) == no {
+				w.matched, w.unmet = false, c.String()+" is not met: the expression is false"
+			}
 		}
 		if !judged(r, w) {
 			return
@@ -313,6 +316,9 @@ func (r *Rule) conditions() []fmt.Stringer {
 	switch {
 	case r.numbers != nil:
 		all, tables = append(all, r.numbers), r.numbers.tables
+		if r.numbers.when != nil {
+			all = append(all, r.numbers.when)
+		}
 	case r.budget != nil:
 		all, tables = append(all, r.budget), r.budget.tables
 	}

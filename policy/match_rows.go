@@ -23,6 +23,7 @@ type numbersCondition struct {
 	unmeasured  bool // allowed
 	counts      counters
 	tables      *tableCondition // nil: any
+	when        *whenCondition  // or nil
 }
 
 // limit is "> 1000" or ">= 50".

@@ -28,13 +28,6 @@ var (
 // file names and into the names of metrics, so it is kept plain.
 var ruleID = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 
-// notYet says why a key of a later version is refused. It must not be passed
-// over: who writes it believes to be protected by it.
-var notYet = map[string]string{
-	"when": "is an expression, which this version cannot judge",
-	"undo": "needs rows that are kept, which this version does not do",
-}
-
 // policy reads a policy file.
 func (d *document) policy(text []byte) fileContent {
 	c := fileContent{
@@ -126,6 +119,9 @@ func (d *document) rule(n ast.Node) *Rule {
 	for _, e := range entries {
 		d.ruleKey(r, e)
 	}
+	if e, ok := said["when"]; ok {
+		d.when(r, e.val)
+	}
 	for _, key := range []string{"id", "match", "action"} {
 		if _, ok := said[key]; !ok && len(entries) > 0 {
 			d.at(n, "the rule has no %s", key)
@@ -188,12 +184,12 @@ func (d *document) ruleKey(r *Rule, e entry) {
 		if w, ok := d.word(e.val, "scope", []string{ScopeStatement, ScopeSession}); ok {
 			r.Scope = w
 		}
+	case "when": // once the conditions are known
 	case "undo":
 		if w, ok := d.word(e.val, "undo", []string{"off", "try", "required"}); ok && w != "off" {
-			d.at(e.node, "undo: %s %s", w, notYet["undo"])
+			// It must not be passed over: who writes it believes to be protected by it.
+			d.at(e.node, "undo: %s needs rows that are kept, which this version does not do", w)
 		}
-	default:
-		d.at(e.node, "%s %s", e.key, notYet[e.key])
 	}
 }
 
