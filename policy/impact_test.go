@@ -363,7 +363,8 @@ func TestNumbersChangeTheHash(t *testing.T) {
 }
 
 // BenchmarkNeeds is what a statement pays for rules of numbers before anything is
-// asked.
+// asked. On two cores of an AMD EPYC with others at work on it, 2026-11-21, -cpu 1: a
+// read 30 to 60 ns for either, without allocation; a DELETE by a range 90 to 250 ns.
 func BenchmarkNeeds(b *testing.B) {
 	s, p := &Session{User: "alice"}, Standard()
 	for _, c := range []struct{ name, sql string }{{"select", "SELECT * FROM orders WHERE id = 1"}, {"delete", "DELETE FROM orders WHERE n > 1"}} {
