@@ -70,6 +70,7 @@ type Facts struct {
 	// CopyIn is true for COPY ... FROM STDIN.
 	CopyIn bool
 
+	plain  bool    // see InsertsPlainly
 	impact *Impact // see WithImpact
 	wants  []Name  // met in bodies; see Reader.Ask
 }
@@ -123,7 +124,7 @@ type Action struct {
 	Empty bool
 
 	judged []judged      // what Where was judged by
-	byKey  int           // AtMostRows as a kept catalogue says it: for estimates, and no proof
+	byKey  int           // AtMostRows as a kept catalogue says it, too
 	sets   []string      // the columns that UPDATE sets
 	moves  *sequenceMove // where setval sets a sequence to, as far as that is known
 	call   *call         // the call whose arguments are parameters

@@ -1,5 +1,7 @@
 package policy
 
+import "math"
+
 // What the proxy must ask the server about, so that rules of numbers can be judged.
 
 // changes is what an action of a class can do to rows.
@@ -135,9 +137,23 @@ func (f *Facts) changesNothing() bool {
 	return len(f.Actions) > 0
 }
 
+// InsertsPlainly gives the facts of a statement that only reads and inserts, with
+// the knowledge that its tables do no more than take the rows: they have no
+// triggers, rules or partitions.
+func (f *Facts) InsertsPlainly() *Facts {
+	g := *f
+	g.plain = true
+	return &g
+}
+
 // Proven gives the most that the statement can change, where the catalogue proves
 // it: UPDATE and DELETE that name rows by a unique key, of tables without triggers,
-// rules and foreign keys that take others along. It is nil for every other statement.
+// rules and foreign keys that take others along; and INSERT, of as many rows as you
+// like, into tables that only take them. It is nil for every other statement.
+//
+// A catalogue that was kept counts here. What makes it untrue is DDL of another
+// session within the seconds for which it is kept, and the rows of one statement by
+// a former key are what that could hide.
 func (f *Facts) Proven() *Impact {
 	if f.Class == ClassUnparsed || f.Class == ClassUnknown || len(f.Actions) == 0 {
 		return nil
@@ -148,25 +164,26 @@ func (f *Facts) Proven() *Impact {
 		changed, known := changesOf[a.Class]
 		switch {
 		case known && changed == changesNothing:
+		case f.plain && (a.Class == classInsert || a.Class == "copy_from") && len(a.Tables) == 1:
+			i.add(TableImpact{Table: a.Tables[0], Rows: -1, Inserted: math.MaxInt32})
 		case !known || changed != changesRows || !a.provenRows():
 			return nil
+		case a.Class == classUpdate:
+			i.add(TableImpact{Table: a.Tables[0], Rows: -1, Updated: int64(a.byKeyRows())})
 		default:
-			t := TableImpact{Table: a.Tables[0], Rows: -1}
-			if a.Class == classUpdate {
-				t.Updated = int64(a.AtMostRows)
-			} else {
-				t.Deleted = int64(a.AtMostRows)
-			}
-			i.add(t)
+			i.add(TableImpact{Table: a.Tables[0], Rows: -1, Deleted: int64(a.byKeyRows())})
 		}
 	}
 	return i
 }
 
-// provenRows says that AtMostRows is all that the action changes. What stands in a
+func (a *Action) byKeyRows() int { return max(a.AtMostRows, a.byKey) }
+
+// provenRows says that byKeyRows is all that the action changes. What stands in a
 // body may run more than once.
 func (a *Action) provenRows() bool {
-	return (a.Carrier == "" || a.Carrier == "EXPLAIN ANALYZE" || a.Carrier == "EXECUTE") && a.AtMostRows > 0 && len(a.Triggers) == 0 && len(a.Cascades) == 0 && !a.CascadesCut &&
+	return (a.Carrier == "" || a.Carrier == "EXPLAIN ANALYZE" || a.Carrier == "EXECUTE") && a.byKeyRows() > 0 &&
+		len(a.Triggers) == 0 && len(a.Cascades) == 0 && !a.CascadesCut &&
 		len(a.Tables) == 1 && (a.Class == classUpdate || a.Class == classDelete)
 }
 

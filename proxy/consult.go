@@ -136,6 +136,9 @@ func (s *session) consultKept(alternatives [][]*policy.Facts) ([][]*policy.Facts
 	if !ok || time.Since(k.since) > catalogKept {
 		return alternatives, false
 	}
+	if k.catalog == nil {
+		return plainInserts(alternatives), true
+	}
 	return s.refined(alternatives, k.catalog), true
 }
 
@@ -175,7 +178,7 @@ func (s *session) consult(alternatives [][]*policy.Facts, allowed bool) ([][]*po
 	switch {
 	case plain:
 		t.catalogs[key(names)] = keptCatalog{nil, time.Now()}
-		return alternatives, nil
+		return plainInserts(alternatives), nil
 	case c == nil:
 		return alternatives, nil
 	}
@@ -198,6 +201,17 @@ func (s *session) insertsPlainly(alternatives [][]*policy.Facts, names []policy.
 	}
 	rows, err := s.inquire(impact.InsertsSQL, impact.CatalogParameters(names))
 	return err == nil && len(rows) == 1 && string(rows[0]) == "0", err
+}
+
+// plainInserts says so in the facts.
+func plainInserts(alternatives [][]*policy.Facts) [][]*policy.Facts {
+	plain := make([][]*policy.Facts, len(alternatives))
+	for i, facts := range alternatives {
+		for _, f := range facts {
+			plain[i] = append(plain[i], f.InsertsPlainly())
+		}
+	}
+	return plain
 }
 
 func insertsOnly(f *policy.Facts) bool {

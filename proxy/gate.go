@@ -48,7 +48,7 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 	text := queryText(frame)
 	facts := s.read(text)
 	all := [][]*policy.Facts{facts}
-	j, ask := s.judgeNoting(all)
+	j, all, ask := s.judgeNoting(all)
 	var waits *held
 	if ask {
 		g := gated{sent: 'Q', text: text, alternatives: func() [][]*policy.Facts { return [][]*policy.Facts{s.read(text)} }}
@@ -149,7 +149,7 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	name := serverName(nameBytes)
 	found := s.candidates(name)
 	alternatives := s.wouldRun(name, found, values)
-	j, ask := s.judgeNoting(alternatives)
+	j, alternatives, ask := s.judgeNoting(alternatives)
 	var waits *held
 	if ask {
 		g := gated{sent: 'B', alternatives: func() [][]*policy.Facts { return s.wouldRun(name, s.candidates(name), values) }}
@@ -223,7 +223,7 @@ func (s *session) functionCall(ctx context.Context, frame []byte) error {
 		return nil
 	}
 	all := [][]*policy.Facts{{policy.FunctionCall(oid)}}
-	j, ask := s.judgeNoting(all)
+	j, all, ask := s.judgeNoting(all)
 	var waits *held
 	if ask {
 		g := gated{sent: 'F', text: calledFunction(oid), alternatives: func() [][]*policy.Facts { return all }}

@@ -191,9 +191,10 @@ func (s *session) withValues(st *statement, values []byte) []*policy.Facts {
 }
 
 // judgeNoting judges what comes next in the session, and first notes it for the
-// recognition of restores. It reports whether that is not the last word: the
-// statement is not simply allowed, or the catalogue could show more of it.
-func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, ask bool) {
+// recognition of restores. It returns what it has judged, which may have been
+// refined by what the catalogue has said lately, and whether that is not the last
+// word: the statement is not simply allowed, or the catalogue could show more of it.
+func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, all [][]*policy.Facts, ask bool) {
 	t := &s.toServer
 	for _, facts := range alternatives {
 		for _, f := range facts {
@@ -204,15 +205,15 @@ func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, ask 
 		t.session.Restore = t.restore.Restore()
 	}
 	if j = s.judgeEach(alternatives, t.now); j.Verdict != policy.Allow {
-		return j, true
+		return j, alternatives, true
 	}
 	if !s.widens(alternatives) {
-		return j, s.estimates(alternatives)
+		return j, alternatives, s.estimates(alternatives)
 	}
 	kept, ok := s.consultKept(alternatives)
 	if !ok {
-		return j, true
+		return j, alternatives, true
 	}
 	j = s.judgeEach(kept, t.now)
-	return j, j.Verdict != policy.Allow || s.estimates(kept)
+	return j, kept, j.Verdict != policy.Allow || s.estimates(kept)
 }
