@@ -153,7 +153,7 @@ func readUntilAsked(server *memConn) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case bytes.Contains(got, []byte("pgsluice_ask")):
-			return got[:bytes.Index(got, []byte("pgsluice_ask"))-headerLen], nil
+			return got[:bytes.Index(got, []byte("pgsluice_ask"))-headerLen-1], nil // it begins with Close, of a portal
 		}
 	}
 }

@@ -433,7 +433,9 @@ func (w *wire) ownAnswer(name string, e *wireEnd) []byte {
 	}
 	status := w.statusOf(strings.TrimSuffix(name, ".server"))
 	ready := append([]byte{'Z', 0, 0, 0, 5}, status)
-	at := slices.IndexFunc(said, func(m string) bool { return strings.HasPrefix(m, `Parse "pgsluice_ask"`) })
+	at := slices.IndexFunc(said, func(m string) bool {
+		return strings.HasPrefix(m, `Close P "pgsluice_ask"`) || strings.HasPrefix(m, `Parse "pgsluice_ask"`)
+	})
 	switch {
 	case at < 0 && len(said) == 1 && said[0] == "Sync" && status != 0 && w.isHeld(name):
 		e.got = nil
@@ -451,10 +453,10 @@ func (w *wire) ownAnswer(name string, e *wireEnd) []byte {
 		case strings.HasPrefix(m, "Bind"):
 			answer = append(answer, '2', 0, 0, 0, 4)
 		case strings.HasPrefix(m, "Execute"):
-			if strings.Contains(asked, "SELECT") || strings.Contains(asked, "SHOW") {
+			if strings.Contains(asked, "SELECT") || strings.Contains(asked, "SHOW") || strings.Contains(asked, "EXPLAIN") {
 				says := `"read committed"` // whatever was asked for
-				if strings.Contains(asked, "json_build_object") {
-					says = `"{}"` // a catalogue that knows nothing
+				if strings.Contains(asked, "json_build_object") || strings.Contains(asked, "EXPLAIN") {
+					says = `"{}"` // a catalogue that knows nothing, and no plan
 				}
 				if strings.Contains(asked, "pg_relation_size(c.oid") {
 					says = `"3 tables that hold about 100 rows"`
