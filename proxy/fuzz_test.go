@@ -107,7 +107,7 @@ func FuzzClientBytes(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			p.serveConn(t.Context(), far, false)
+			p.serveConn(t.Context(), far)
 		}()
 		server := <-dialled
 		server.Write(helloBytes)
@@ -177,7 +177,7 @@ func FuzzServerBytes(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			p.serveConn(t.Context(), far, false)
+			p.serveConn(t.Context(), far)
 		}()
 		server := <-dialled
 		server.Write(helloBytes)
@@ -211,7 +211,7 @@ func FuzzStartup(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			p.serveConn(t.Context(), far, false)
+			p.serveConn(t.Context(), far)
 		}()
 		select {
 		case server := <-dialled:

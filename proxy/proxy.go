@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -46,8 +47,10 @@ type Config struct {
 	// Where people decide, for messages: "psql -d pgsluice -p 6432", a URL.
 	Where string
 
-	// MaxSessions bounds the connections open at once; zero means 2,000.
-	MaxSessions int
+	Limits Limits
+	// TrustedProxies are the networks of balancers that say with the PROXY protocol
+	// who the client is. Of nobody else is that believed; of these it is demanded.
+	TrustedProxies []netip.Prefix
 
 	Log *zap.Logger
 }

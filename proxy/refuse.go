@@ -353,8 +353,23 @@ func noServer(address string) *refusal {
 		hint: "Check that the server runs and that server.address in pgsluice's configuration is right."}
 }
 
+// tooMany is PostgreSQL's own sentence where its max_connections is reached.
+func tooMany(detail string) *refusal {
+	return &refusal{code: codeTooMany, message: "sorry, too many clients already", detail: detail}
+}
+
 func tooManySessions(n int) *refusal {
-	return &refusal{code: codeTooMany, message: fmt.Sprintf("pgsluice already serves %d sessions", n)}
+	return tooMany(fmt.Sprintf("pgsluice already serves %d sessions (limits.sessions).", n))
+}
+
+func tooManyComers(n int) *refusal {
+	return tooMany(fmt.Sprintf("%d connections from this address have not logged in yet (limits.before_login).", n))
+}
+
+// shuttingDown is PostgreSQL's own sentence, for who connects while it shuts down.
+func shuttingDown() *refusal {
+	return &refusal{code: codeNoServer, message: "the database system is shutting down",
+		detail: "pgsluice is being stopped."}
 }
 
 func stopping() *refusal {

@@ -350,6 +350,7 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 	s.tx = status
 	if o.sent == startUp {
 		// Logged in: the deadline for that is over.
+		s.loggedIn()
 		if err := s.client.SetDeadline(time.Time{}); err != nil {
 			return fmt.Errorf("clear deadline: %w", err)
 		}

@@ -36,6 +36,8 @@ type session struct {
 	client, server       net.Conn
 	clientTLS, serverTLS bool
 
+	loggedIn func() // the client has logged in: it is no longer one of those who might never
+
 	toServer stage         // the client goroutine's
 	gone     chan struct{} // closed when the server goroutine has ended
 	ready    chan struct{} // closed at AuthenticationOk: the client may speak
@@ -67,7 +69,7 @@ type settings struct {
 	searchPath  string // reported from PostgreSQL 18 on
 }
 
-func newSession(p *Proxy, h hello) *session {
+func newSession(p *Proxy, h hello, loggedIn func()) *session {
 	p.mu.Lock()
 	p.next++
 	id := strconv.FormatUint(p.next, 10)
@@ -75,7 +77,7 @@ func newSession(p *Proxy, h hello) *session {
 	now := time.Now()
 	s := &session{
 		p: p, id: now.UTC().Format("20060102T150405") + "-" + id, began: now, start: h.start,
-		client: h.conn, clientTLS: h.tls,
+		client: h.conn, clientTLS: h.tls, loggedIn: loggedIn,
 		gone: make(chan struct{}), ready: make(chan struct{}),
 		known: names{},
 	}
@@ -84,9 +86,7 @@ func newSession(p *Proxy, h hello) *session {
 		User: serverName([]byte(h.start.parameters["user"])), Database: serverName([]byte(h.start.parameters["database"])),
 		Application: s.settings.application,
 	}
-	if a, ok := h.conn.RemoteAddr().(*net.TCPAddr); ok {
-		s.toServer.session.Address = a.AddrPort().Addr().Unmap()
-	}
+	s.toServer.session.Address = ipOf(h.conn.RemoteAddr())
 	return s
 }
 
@@ -101,7 +101,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 	s.server, s.serverTLS = server, secured
 	defer server.Close()
-	stop := context.AfterFunc(ctx, func() { server.Close(); s.client.Close() })
+	stop := context.AfterFunc(ctx, s.cutOff)
 	defer stop()
 
 	s.p.register(s)
@@ -147,6 +147,20 @@ func (s *session) run(ctx context.Context) error {
 		return serverErr
 	}
 	return nil
+}
+
+// cutOff ends the session whatever it does: the server rolls back what is open. A
+// client that waits for nothing is told why; in the midst of an answer nothing
+// can be said.
+func (s *session) cutOff() {
+	s.mu.Lock()
+	waits := s.q.empty() && s.tx != 0 && s.holding == nil
+	s.mu.Unlock()
+	if waits {
+		s.tell(stopping().frame("FATAL"))
+	}
+	s.server.Close()
+	s.client.Close()
 }
 
 // recovered makes an error of a panic: it ends this session and no other.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +40,9 @@ type config struct {
 	AuditDir    string
 	Console     struct{ Listen, ReloadGroup string }
 	Hold        struct{ MaxWait, Window, PendingFor time.Duration }
-	MaxSessions int
+	Limits      proxy.Limits
+	Trusted     []netip.Prefix // balancers that speak the PROXY protocol
+	Drain       time.Duration  // zero: without end
 	Log         struct{ Level, Format string }
 	People      []personConfig
 
@@ -64,6 +67,7 @@ type key struct {
 	value string // the default
 	says  string
 	path  bool // relative to the file's folder when it stands in the file or is the default
+	list  bool // in a file also a list; elsewhere with commas
 	set   func(c *config, text string) error
 }
 
@@ -120,8 +124,14 @@ var keys = []key{
 		set: func(c *config, t string) error { return setDuration(&c.Hold.Window, t, time.Second) }},
 	{name: "hold.pending_for", value: "24h", says: "how long a ticket waits for people",
 		set: func(c *config, t string) error { return setDuration(&c.Hold.PendingFor, t, time.Second) }},
-	{name: "max_sessions", value: "2000", says: "connections open at once",
-		set: func(c *config, t string) error { return setNumber(&c.MaxSessions, t) }},
+	{name: "limits.sessions", value: "2000", says: "sessions at once, the console's not counted",
+		set: func(c *config, t string) error { return setNumber(&c.Limits.Sessions, t) }},
+	{name: "limits.before_login", value: "100", says: "connections of one address that have not logged in; a /64 of IPv6 is one address",
+		set: func(c *config, t string) error { return setNumber(&c.Limits.BeforeLogin, t) }},
+	{name: "proxy_protocol.trusted", says: "networks of balancers that have to say with the PROXY protocol who the client is, such as 10.0.0.0/8; of nobody else is that believed", list: true,
+		set: func(c *config, t string) error { return setNetworks(&c.Trusted, t) }},
+	{name: "drain", value: "5m", says: "how long a stop waits for sessions that are busy or in a transaction; 0s: without end",
+		set: func(c *config, t string) error { return setDuration(&c.Drain, t, 0) }},
 	{name: "log.level", value: "info", says: "debug, info, warn or error",
 		set: func(c *config, t string) error {
 			c.Log.Level = t
@@ -254,7 +264,7 @@ func strayVariables() policy.Findings {
 	var findings policy.Findings
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
-		for _, section := range []string{"SERVER", "TLS", "AUDIT", "CONSOLE", "HOLD", "LOG"} {
+		for _, section := range []string{"SERVER", "TLS", "AUDIT", "CONSOLE", "HOLD", "LIMITS", "PROXY_PROTOCOL", "LOG"} {
 			if strings.HasPrefix(name, "PGSLUICE_"+section+"_") && !slices.ContainsFunc(keys, func(k key) bool { return k.variable() == name }) {
 				findings = append(findings, policy.Finding{File: name, Message: "there is no such key"})
 			}
@@ -356,6 +366,25 @@ func setDuration(d *time.Duration, t string, least time.Duration) error {
 func setNumber(n *int, t string) error {
 	if _, err := fmt.Sscanf(t, "%d", n); err != nil || *n < 1 || fmt.Sprint(*n) != t {
 		return fmt.Errorf("has to be a number from 1 on, not %q", t)
+	}
+	return nil
+}
+
+// setNetworks reads networks and single addresses with commas between them.
+func setNetworks(networks *[]netip.Prefix, t string) error {
+	*networks = nil
+	for _, word := range strings.FieldsFunc(t, func(r rune) bool { return r == ',' || r == ' ' }) {
+		n, err := netip.ParsePrefix(word)
+		if ip, single := netip.ParseAddr(word); single == nil {
+			n, err = ip.Prefix(ip.BitLen())
+		}
+		switch {
+		case err != nil || n.Addr().Is4In6():
+			return fmt.Errorf("has to be networks such as 10.0.0.0/8, not %q", word)
+		case n.Masked() != n:
+			return fmt.Errorf("has to be networks, and %q is an address in %s", word, n.Masked())
+		}
+		*networks = append(*networks, n)
 	}
 	return nil
 }

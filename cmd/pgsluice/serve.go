@@ -180,7 +180,8 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 		Console:          console,
 		MaxWait:          c.Hold.MaxWait,
 		Where:            consoleCommand(r.Addr()),
-		MaxSessions:      c.MaxSessions,
+		Limits:           c.Limits,
+		TrustedProxies:   c.Trusted,
 		Log:              log,
 	})
 	if err != nil {
@@ -361,7 +362,7 @@ func dialer(address string) (func(context.Context) (net.Conn, error), error) {
 	if strings.HasPrefix(address, "/") {
 		network = "unix"
 	}
-	d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	d := net.Dialer{Timeout: 10 * time.Second, KeepAliveConfig: proxy.KeepAlive}
 	return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, network, address) }, nil
 }
 
