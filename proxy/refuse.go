@@ -19,7 +19,7 @@ import (
 const (
 	codeRefused     = "42501" // insufficient_privilege: blocked, denied, ticket opened
 	codeCancelled   = "57014" // query_canceled: expired, cancelled, drained
-	codeNoRecord    = "58000" // system_error: ledger or audit log cannot be written
+	codeNoRecord    = "58000" // system_error: ledger or audit log cannot be written, server silent
 	codeProtocol    = "08P01" // protocol_violation
 	codeUnsupported = "0A000" // feature_not_supported
 	codeTooMany     = "53300" // too_many_connections
@@ -356,6 +356,13 @@ func noServer(address string) *refusal {
 // tooMany is PostgreSQL's own sentence where its max_connections is reached.
 func tooMany(detail string) *refusal {
 	return &refusal{code: codeTooMany, message: "sorry, too many clients already", detail: detail}
+}
+
+// serverSilent ends a session whose server is there no more without having said
+// so: a machine that lost its power, a network that lost its way.
+func serverSilent() *refusal {
+	return &refusal{code: codeNoRecord, message: fmt.Sprintf("the server has not answered for %s while a statement was held", shortDuration(silence)),
+		detail: "Nothing was run."}
 }
 
 func tooManySessions(n int) *refusal {

@@ -93,13 +93,7 @@ func (s *session) relay(r *serverReader) error {
 		pos = int(min(r.rest, int64(r.w)))
 		r.rest -= int64(pos)
 	}
-	s.mu.Lock()
-	pos, err := s.scanServer(r, pos)
-	var settled chan struct{}
-	if s.settled != nil && (s.q.len() <= s.settledAt || s.q.copyIn) {
-		settled, s.settled = s.settled, nil
-	}
-	s.mu.Unlock()
+	pos, settled, err := s.scanned(r, pos)
 	if err != nil {
 		return fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
 	}
@@ -128,6 +122,19 @@ func (s *session) relay(r *serverReader) error {
 		s.wakeClientReader()
 	}
 	return nil
+}
+
+// scanned is scanServer with the lock taken, and given back also by a panic: others
+// need it to see how the session ends. It returns what to close once the client
+// has what it was sent.
+func (s *session) scanned(r *serverReader, pos int) (_ int, settled chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pos, err = s.scanServer(r, pos)
+	if s.settled != nil && (s.q.len() <= s.settledAt || s.q.copyIn) {
+		settled, s.settled = s.settled, nil
+	}
+	return pos, settled, err
 }
 
 // scanServer walks the whole messages from pos on and returns where they end.

@@ -249,18 +249,9 @@ func (s *session) send(n, entries int) error {
 	if len(t.held) > 0 && n > t.held[0].at {
 		return errors.New("a held message was about to be sent without an answer") // no path leads here
 	}
-	s.mu.Lock()
-	if err := s.waitOwed(maxOwed); err != nil {
-		s.mu.Unlock()
+	if err := s.owe(entries); err != nil {
 		return err
 	}
-	for _, o := range t.owed[:entries] {
-		if o.definesNames() {
-			t.defining--
-		}
-		s.q.sentOne(o.owed)
-	}
-	s.mu.Unlock()
 	if _, err := s.server.Write(t.out[:n]); err != nil {
 		return fmt.Errorf("write to server: %w", err)
 	}
@@ -275,6 +266,23 @@ func (s *session) send(n, entries int) error {
 		t.held[i].at -= n
 	}
 	t.batchOut, t.batchOwed = max(t.batchOut-n, 0), max(t.batchOwed-entries, 0)
+	return nil
+}
+
+// owe notes the answers owed for the first staged entries.
+func (s *session) owe(entries int) error {
+	t := &s.toServer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.waitOwed(maxOwed); err != nil {
+		return err
+	}
+	for _, o := range t.owed[:entries] {
+		if o.definesNames() {
+			t.defining--
+		}
+		s.q.sentOne(o.owed)
+	}
 	return nil
 }
 

@@ -17,9 +17,26 @@ var KeepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interv
 // it, for where bytes are under way and the kernel does not probe.
 const silence = 2 * time.Minute
 
-// keepAliveOf sets it, also for listeners that were handed over by systemd.
+// tcpOf is the TCP connection under TLS and a balancer's header; nil if there is
+// none.
+func tcpOf(conn net.Conn) *net.TCPConn {
+	for {
+		switch c := conn.(type) {
+		case *net.TCPConn:
+			return c
+		case *relayedConn:
+			conn = c.Conn
+		case interface{ NetConn() net.Conn }: // *tls.Conn
+			conn = c.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+// keepAliveOf sets KeepAlive, also for a listener that systemd handed over.
 func keepAliveOf(conn net.Conn) {
-	if t, ok := conn.(*net.TCPConn); ok {
-		_ = t.SetKeepAliveConfig(KeepAlive) // without it the connection only takes longer to be given up
+	if t := tcpOf(conn); t != nil {
+		_ = t.SetKeepAliveConfig(KeepAlive) // without it a dead connection only takes longer to be given up
 	}
 }
