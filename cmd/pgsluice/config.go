@@ -35,16 +35,16 @@ type config struct {
 		Required            bool
 	}
 
-	Policy      string // empty: the built-in policy
-	Ledger      string // sqlite:PATH
-	AuditDir    string
-	Console     struct{ Listen, ReloadGroup string }
-	Hold        struct{ MaxWait, Window, PendingFor time.Duration }
-	Limits      proxy.Limits
-	Trusted     []netip.Prefix // balancers that speak the PROXY protocol
-	Drain       time.Duration  // zero: without end
-	Log         struct{ Level, Format string }
-	People      []personConfig
+	Policy   string // empty: the built-in policy
+	Ledger   string // sqlite:PATH
+	AuditDir string
+	Console  struct{ Listen, ReloadGroup string }
+	Hold     struct{ MaxWait, Window, PendingFor time.Duration }
+	Limits   proxy.Limits
+	Trusted  []netip.Prefix // balancers that speak the PROXY protocol
+	Drain    time.Duration  // zero: without end
+	Log      struct{ Level, Format string }
+	People   []personConfig
 
 	// reread reads the configuration anew for a reload; nil: only the policy's
 	// files are read anew.

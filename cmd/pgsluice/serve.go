@@ -30,9 +30,14 @@ func newServe() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Run the proxy",
-		Long: `Run the proxy. SIGTERM and SIGINT drain it: held statements become tickets,
-idle sessions are closed, busy ones finish; a second one ends it at once.
+		Long: `Run the proxy. SIGTERM and SIGINT drain it: new clients are refused, held
+statements become tickets, idle sessions are closed, busy ones finish their
+statement and their transaction. After the time that the key drain gives, or with
+a second signal, what is left is closed and the server rolls it back.
 SIGHUP reads policy and people anew; with a mistake in them the old ones stay.
+
+Under systemd it tells when it is ready, reloads and stops, answers a watchdog,
+and takes a socket that was passed in place of listen.
 
 ` + precedence,
 		Args: cobra.NoArgs,
@@ -66,7 +71,16 @@ func serve(ctx context.Context, conf *config, log *zap.Logger) error {
 	stopping := false
 	stop := func() {
 		stopping = true
+		if conf.Drain > 0 {
+			time.AfterFunc(conf.Drain, atOnce)
+		}
 		go func() { stopped <- r.Stop(drain) }()
+	}
+	var heartbeat <-chan time.Time
+	if every := r.manager.watchdog / 2; every > 0 {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		heartbeat = t.C
 	}
 	for {
 		select {
@@ -78,9 +92,11 @@ func serve(ctx context.Context, conf *config, log *zap.Logger) error {
 				log.Info("stopping at once", zap.Stringer("signal", s))
 				atOnce()
 			default:
-				log.Info("draining; a second signal stops at once", zap.Stringer("signal", s))
+				log.Info("draining; a second signal stops at once", zap.Stringer("signal", s), zap.Duration("limit", conf.Drain))
 				stop()
 			}
+		case <-heartbeat: // from here, so that it ends when nobody obeys signals any more
+			r.tell("WATCHDOG=1", r.status())
 		case <-r.served:
 			if !stopping {
 				stop()
@@ -92,9 +108,29 @@ func serve(ctx context.Context, conf *config, log *zap.Logger) error {
 	}
 }
 
+// tell tells systemd how the service stands.
+func (r *running) tell(lines ...string) {
+	if err := r.manager.tell(lines...); err != nil {
+		r.log.Warn("systemd was not told", zap.Error(err))
+	}
+}
+
+// status counts the sessions. That needs the locks of all of them, so it is also
+// what the watchdog watches.
+func (r *running) status() string {
+	sessions, held := r.proxy.Sessions(), 0
+	for _, s := range sessions {
+		if s.State == "held" {
+			held++
+		}
+	}
+	return fmt.Sprintf("STATUS=%d sessions, %d of them held, policy %s", len(sessions), held, r.policy().Name())
+}
+
 // running is a proxy that startProxy has started.
 type running struct {
 	log       *zap.Logger
+	manager   manager
 	listener  net.Listener
 	proxy     *proxy.Proxy
 	approvals *approval.Service
@@ -121,7 +157,7 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 	if c == nil || log == nil {
 		return nil, errors.New("start the proxy: configuration or logger is missing")
 	}
-	r := &running{log: log, conf: c, served: make(chan struct{}), expired: make(chan struct{})}
+	r := &running{log: log, conf: c, manager: managerFromEnvironment(), served: make(chan struct{}), expired: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -158,16 +194,11 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 		Version:     version(),
 		Log:         log.Named("console"),
 	}
-	r.listener, err = net.Listen("tcp", c.Listen)
+	r.listener, err = listen(c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen for clients: %w", err)
+		return nil, err
 	}
-	r.closers = append(r.closers, func() error {
-		if err := r.listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
+	r.closers = append(r.closers, func() error { return closed(r.listener) })
 	r.proxy, err = proxy.New(proxy.Config{
 		Server:           c.Server.Address,
 		Dial:             dial,
@@ -204,6 +235,7 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 		r.expire()
 	}()
 	r.announce()
+	r.tell("READY=1", r.status())
 	return r, nil
 }
 
@@ -266,13 +298,16 @@ func (r *running) policy() *policy.Policy { return r.inForce.Load().policy }
 // Addr is where clients are accepted.
 func (r *running) Addr() net.Addr { return r.listener.Addr() }
 
-// Stop drains: held statements become tickets, idle sessions are closed, busy
-// ones finish. When ctx ends first, all are closed. It returns when all is closed.
+// Stop drains: new clients are refused, held statements become tickets, idle
+// sessions are closed, busy ones finish. When ctx ends first, all are closed. It
+// returns when all is closed.
 func (r *running) Stop(ctx context.Context) error {
+	r.tell("STOPPING=1", "STATUS=draining")
 	r.proxy.Drain()
 	select {
 	case <-r.served:
 	case <-ctx.Done():
+		r.log.Warn("closing sessions that were not done; the server rolls back what they had open", zap.Int("sessions", len(r.proxy.Sessions())))
 		r.abandon()
 		<-r.served
 	}
@@ -296,6 +331,8 @@ func (r *running) close() error {
 func (r *running) reload(ctx context.Context, by string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.tell(reloading()...)
+	defer func() { r.tell("READY=1", r.status()) }()
 	err := func() error {
 		c := r.conf
 		if c.reread != nil {
