@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,7 +17,9 @@ import (
 
 // Proxy accepts clients and gives each a session.
 type Proxy struct {
-	c Config
+	c         Config
+	tls       atomic.Pointer[TLS]
+	verifiers verifiers // nil: the server authenticates clients
 
 	mu       sync.Mutex
 	open     int                      // sessions, those that still log in included
@@ -44,14 +47,19 @@ func New(c Config) (*Proxy, error) {
 			return nil, fmt.Errorf("proxy configuration: %s is missing", f.name)
 		}
 	}
-	if c.RequireClientTLS && c.ClientTLS == nil {
-		return nil, errors.New("proxy configuration: TLS is required of clients, but there is no certificate to offer")
-	}
 	c.Limits = c.Limits.orDefaults()
-	return &Proxy{
+	p := &Proxy{
 		c: c, sessions: map[string]*session{}, cancels: map[uint32]*session{}, starting: map[netip.Prefix]*comers{},
 		draining: make(chan struct{}), empty: make(chan struct{}),
-	}, nil
+	}
+	if err := p.SetTLS(c.TLS); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.verifiers, err = p.verifiersOf(c.Auth); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // Serve accepts clients on l until ctx ends, or until all sessions have ended
@@ -74,6 +82,9 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 	p.accept(ctx, l)
 	p.Drain()
 	p.all.Wait()
+	if p.verifiers != nil {
+		p.verifiers.close()
+	}
 	return nil
 }
 
@@ -175,9 +186,6 @@ func (p *Proxy) serveConn(ctx context.Context, conn net.Conn) {
 		return
 	case h.cancel != nil:
 		p.cancel(ctx, *h.cancel)
-		return
-	case p.c.RequireClientTLS && !h.tls:
-		fatal(h.conn, tlsRequired())
 		return
 	case h.start.wantsReplication():
 		fatal(h.conn, replicationRefused())

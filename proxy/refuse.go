@@ -337,7 +337,56 @@ func tooMuchWhileHeld(r approval.Request, where string, window time.Duration) *r
 // different certificates (reference: RFC 5802 section 6, tls-server-end-point
 // binds to the certificate the client saw).
 const channelBindingHint = "Both the client and pgsluice's server connection use TLS, so SCRAM channel binding sees two certificates. " +
-	"Connect with channel_binding=disable, or give pgsluice the server's own certificate and key."
+	"Connect with channel_binding=disable, or have pgsluice configured with auth.method scram, or with the server's own certificate and key."
+
+// certificateHint is added where the server wants the client's own certificate.
+const certificateHint = "A client's certificate ends at pgsluice and cannot be handed on. " +
+	"pg_hba.conf has to ask for something else of what comes from pgsluice."
+
+func otherCertificate(user string) *refusal {
+	return &refusal{code: "28000", message: "certificate authentication failed for user \"" + user + "\"",
+		hint: "pgsluice demands that the common name of the client's certificate is the user."}
+}
+
+const passwordFailed = "password authentication failed for user"
+
+// wrongPassword is the same for a login that does not exist: its hint too must not
+// tell who has which kind of password.
+func wrongPassword(user string) *refusal {
+	return &refusal{code: "28P01", message: passwordFailed + " \"" + user + "\"",
+		hint: "pgsluice checks passwords with SCRAM-SHA-256 alone: one that is stored as md5 has to be set anew."}
+}
+
+func otherVerifier(user string) *refusal {
+	return &refusal{code: "28P01", message: passwordFailed + " \"" + user + "\"",
+		hint: "The password is right for pgsluice, but the server has another: pgsluice's verifiers have to be brought up to date."}
+}
+
+func noVerifiers() *refusal {
+	return &refusal{code: codeNoServer, message: "pgsluice cannot find out how to check the password",
+		hint: "Tell whoever operates pgsluice; its log says what failed."}
+}
+
+func noLogin() *refusal {
+	return &refusal{code: codeNoServer, message: "pgsluice cannot log in to its server in the client's place",
+		hint: "Tell whoever operates pgsluice; its log says what failed."}
+}
+
+// What follows are PostgreSQL's own sentences in a SCRAM exchange.
+
+func scramMalformed() error { return &protocolError{"malformed SCRAM message"} }
+
+func scramUnsupported(what string) *refusal { return &refusal{code: codeUnsupported, message: what} }
+
+func scramDowngraded() *refusal {
+	return &refusal{code: "28000", message: "SCRAM channel binding negotiation error",
+		detail: "The client could bind to the TLS connection and was offered it, but has not seen the offer."}
+}
+
+func scramUnbound() *refusal {
+	return &refusal{code: "28000", message: "SCRAM channel binding check failed",
+		detail: "The client saw another certificate than pgsluice showed: somebody may be in between."}
+}
 
 func tlsRequired() *refusal {
 	return &refusal{code: "28000", message: "pgsluice accepts only TLS connections here", hint: "Connect with sslmode=require."}

@@ -49,7 +49,7 @@ type finished struct {
 // fromServer relays the server to the client until one of them ends. Rows go
 // through as runs of whole messages without being decoded.
 func (s *session) fromServer() error {
-	r := serverReader{buf: make([]byte, serverBuffer)}
+	r := serverReader{buf: make([]byte, serverBuffer), negotiated: s.p.verifiers != nil}
 	for {
 		n, err := s.server.Read(r.buf[r.w:])
 		if n > 0 {
@@ -285,11 +285,6 @@ func (s *session) authentication(r *serverReader, frame []byte, at, next int) er
 	return nil
 }
 
-const (
-	authenticationOk   = 0
-	authenticationSASL = 10
-)
-
 // withoutChannelBinding is an AuthenticationSASL without the mechanisms that
 // bind to a TLS channel.
 func withoutChannelBinding(frame []byte) []byte {
@@ -307,6 +302,20 @@ func withoutChannelBinding(frame []byte) []byte {
 		}
 		return append(b, 0)
 	})
+}
+
+// loginHint says what can be done about a log-in that failed because the proxy is
+// in between.
+func (s *session) loginHint(r *serverReader, e *pgproto3.ErrorResponse) string {
+	switch {
+	case s.tx != 0 || s.p.verifiers != nil || e.Code != "28000" || e.Hint != "":
+		return ""
+	case r.sasl && s.clientTLS && s.serverTLS:
+		return channelBindingHint
+	case !r.sasl && strings.Contains(e.Message, "certificate"):
+		return certificateHint
+	}
+	return ""
 }
 
 func (s *session) copyStarted(typ byte) error {
@@ -399,8 +408,8 @@ func (s *session) serverFailed(r *serverReader, frame []byte, at, next int) erro
 		severity = e.Severity
 	}
 	if severity == "FATAL" || severity == "PANIC" {
-		if s.tx == 0 && r.sasl && s.clientTLS && s.serverTLS && e.Code == "28000" && e.Hint == "" {
-			e.Hint = channelBindingHint
+		if hint := s.loginHint(r, &e); hint != "" {
+			e.Hint = hint
 			hinted, err := e.Encode(nil)
 			if err != nil {
 				return fmt.Errorf("ErrorResponse: %w", err)

@@ -35,6 +35,8 @@ type session struct {
 
 	client, server       net.Conn
 	clientTLS, serverTLS bool
+	binding              []byte // of the client's TLS connection, for SCRAM
+	certified            string // the common name of the client's certificate
 
 	loggedIn func() // the client has logged in: it is no longer one of those who might never
 
@@ -77,7 +79,7 @@ func newSession(p *Proxy, h hello, loggedIn func()) *session {
 	now := time.Now()
 	s := &session{
 		p: p, id: now.UTC().Format("20060102T150405") + "-" + id, began: now, start: h.start,
-		client: h.conn, clientTLS: h.tls, loggedIn: loggedIn,
+		client: h.conn, clientTLS: h.tls, binding: h.binding, certified: h.certified, loggedIn: loggedIn,
 		gone: make(chan struct{}), ready: make(chan struct{}),
 		known: names{},
 	}
@@ -92,6 +94,11 @@ func newSession(p *Proxy, h hello, loggedIn func()) *session {
 
 // run is one session, start to end. It returns after both directions have.
 func (s *session) run(ctx context.Context) error {
+	client, err := s.authenticate(ctx)
+	if err != nil {
+		fatal(s.client, err)
+		return err
+	}
 	connecting, cancel := context.WithTimeout(ctx, startupTimeout)
 	server, secured, err := s.p.connect(connecting)
 	cancel()
@@ -110,8 +117,9 @@ func (s *session) run(ctx context.Context) error {
 		s.drain()
 	}
 	s.q.sentOne(owed{sent: startUp, for_: forward})
-	if _, err := server.Write(s.start.frame); err != nil {
-		return fmt.Errorf("send startup packet: %w", err)
+	if err := s.logIn(client); err != nil {
+		fatal(s.client, err)
+		return err
 	}
 	s.p.c.Log.Debug("session began", zap.String("session", s.id),
 		zap.String("user", s.toServer.session.User), zap.String("database", s.toServer.session.Database),

@@ -27,13 +27,15 @@ type config struct {
 
 	Server struct {
 		Address string // host:port, or the path of a Unix-domain socket
-		TLS     struct{ Mode, CA, Cert, Key string }
+		TLS     struct{ Mode, Negotiation, CA, Cert, Key string }
 	}
 
 	TLS struct {
-		Cert, Key, ClientCA string
-		Required            bool
+		Cert, Key, ClientCA, ClientCert string
+		Required                        bool
 	}
+
+	Auth authConfig
 
 	Policy   string // empty: the built-in policy
 	Ledger   string // sqlite:PATH
@@ -83,6 +85,11 @@ var keys = []key{
 		}},
 	{name: "server.tls.mode", value: "prefer", says: "disable, prefer, require, verify-ca or verify-full, as libpq's sslmode",
 		set: func(c *config, t string) error { c.Server.TLS.Mode = t; return oneOfWords(t, tlsModes) }},
+	{name: "server.tls.negotiation", value: "postgres", says: "postgres, or direct: TLS from the first byte (PostgreSQL 17 on), as libpq's sslnegotiation",
+		set: func(c *config, t string) error {
+			c.Server.TLS.Negotiation = t
+			return oneOfWords(t, []string{"postgres", "direct"})
+		}},
 	{name: "server.tls.ca", says: "certificates that may have signed the server's (PEM), or \"system\"",
 		set: func(c *config, t string) error { c.Server.TLS.CA = t; return nil }, path: true},
 	{name: "server.tls.cert", says: "client certificate to show the server (PEM)", path: true,
@@ -95,8 +102,30 @@ var keys = []key{
 		set: func(c *config, t string) error { c.TLS.Key = t; return nil }},
 	{name: "tls.client_ca", says: "certificates that must have signed the clients' (PEM); implies tls.required", path: true,
 		set: func(c *config, t string) error { c.TLS.ClientCA = t; return nil }},
+	{name: "tls.client_cert", value: "verify-ca", says: "verify-ca, or verify-full: the common name of a client's certificate has to be its user",
+		set: func(c *config, t string) error {
+			c.TLS.ClientCert = t
+			return oneOfWords(t, []string{"verify-ca", "verify-full"})
+		}},
 	{name: "tls.required", value: "false", says: "refuse clients without TLS",
 		set: func(c *config, t string) error { return setBool(&c.TLS.Required, t) }},
+	{name: "auth.method", value: authPassThrough, says: "who checks the clients' passwords: the server (pass-through), or pgsluice with the server's verifiers (scram)",
+		set: func(c *config, t string) error {
+			c.Auth.Method = t
+			return oneOfWords(t, []string{authPassThrough, authSCRAM})
+		}},
+	{name: "auth.verifiers", says: "file with a line \"user\" \"SCRAM-SHA-256$...\" for each login", path: true,
+		set: func(c *config, t string) error { c.Auth.Verifiers = t; return nil }},
+	{name: "auth.query", value: proxy.DefaultVerifierSQL, says: "asks the server for the verifier of the login $1",
+		set: func(c *config, t string) error { c.Auth.Query = t; return notEmpty(t) }},
+	{name: "auth.query_login.user", says: "the login that asks",
+		set: func(c *config, t string) error { c.Auth.QueryLogin.User = t; return nil }},
+	{name: "auth.query_login.database", value: "postgres", says: "the database it asks in",
+		set: func(c *config, t string) error { c.Auth.QueryLogin.Database = t; return notEmpty(t) }},
+	{name: "auth.query_login.password_file", says: "file with its password", path: true,
+		set: func(c *config, t string) error { c.Auth.QueryLogin.PasswordFile = t; return nil }},
+	{name: "auth.query_login.password_env", says: "variable with its password",
+		set: func(c *config, t string) error { c.Auth.QueryLogin.PasswordEnv = t; return nil }},
 	{name: "policy", says: "policy file, or folder of *.yaml; empty: the built-in policy \"standard\"", path: true,
 		set: func(c *config, t string) error { c.Policy = t; return nil }},
 	{name: "ledger", value: "sqlite:./state/ledger.db", says: "where requests are kept: sqlite:PATH", path: true,
@@ -264,7 +293,7 @@ func strayVariables() policy.Findings {
 	var findings policy.Findings
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
-		for _, section := range []string{"SERVER", "TLS", "AUDIT", "CONSOLE", "HOLD", "LIMITS", "PROXY_PROTOCOL", "LOG"} {
+		for _, section := range []string{"SERVER", "TLS", "AUTH", "AUDIT", "CONSOLE", "HOLD", "LIMITS", "PROXY_PROTOCOL", "LOG"} {
 			if strings.HasPrefix(name, "PGSLUICE_"+section+"_") && !slices.ContainsFunc(keys, func(k key) bool { return k.variable() == name }) {
 				findings = append(findings, policy.Finding{File: name, Message: "there is no such key"})
 			}
@@ -286,6 +315,9 @@ func (c *config) checkTogether() policy.Findings {
 	if c.TLS.Cert == "" && (c.TLS.Required || c.TLS.ClientCA != "") {
 		wrong(c.place("tls.required"), "TLS cannot be required of clients without tls.cert and tls.key")
 	}
+	if c.TLS.ClientCert == "verify-full" && c.TLS.ClientCA == "" {
+		wrong(c.place("tls.client_cert"), "tls.client_cert verify-full needs tls.client_ca")
+	}
 	if (c.Server.TLS.Cert == "") != (c.Server.TLS.Key == "") {
 		wrong(c.place("server.tls.cert"), "server.tls.cert and server.tls.key go together")
 	}
@@ -295,6 +327,7 @@ func (c *config) checkTogether() policy.Findings {
 	if _, err := clientTLS(c); err != nil {
 		wrong(c.place("tls.cert"), "%v", err)
 	}
+	c.checkAuth(wrong)
 	seen := map[string]bool{}
 	for _, p := range c.People {
 		switch {

@@ -34,7 +34,8 @@ func newServe() *cobra.Command {
 statements become tickets, idle sessions are closed, busy ones finish their
 statement and their transaction. After the time that the key drain gives, or with
 a second signal, what is left is closed and the server rolls it back.
-SIGHUP reads policy and people anew; with a mistake in them the old ones stay.
+SIGHUP reads policy, people and certificates anew; with a mistake in them the old
+ones stay.
 
 Under systemd it tells when it is ready, reloads and stops, answers a watchdog,
 and takes a socket that was passed in place of listen.
@@ -176,11 +177,7 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 	if err != nil {
 		return nil, err
 	}
-	serverTLS, err := serverTLS(c)
-	if err != nil {
-		return nil, err
-	}
-	clientTLS, err := clientTLS(c)
+	legs, err := bothTLS(c)
 	if err != nil {
 		return nil, err
 	}
@@ -200,20 +197,19 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 	}
 	r.closers = append(r.closers, func() error { return closed(r.listener) })
 	r.proxy, err = proxy.New(proxy.Config{
-		Server:           c.Server.Address,
-		Dial:             dial,
-		ServerTLS:        serverTLS,
-		ClientTLS:        clientTLS,
-		RequireClientTLS: c.TLS.Required || c.TLS.ClientCA != "",
-		Policy:           r.policy,
-		Reader:           policy.NewReader(),
-		Approvals:        r.approvals,
-		Console:          console,
-		MaxWait:          c.Hold.MaxWait,
-		Where:            consoleCommand(r.Addr()),
-		Limits:           c.Limits,
-		TrustedProxies:   c.Trusted,
-		Log:              log,
+		Server:         c.Server.Address,
+		Dial:           dial,
+		TLS:            legs,
+		Auth:           c.auth(),
+		Policy:         r.policy,
+		Reader:         policy.NewReader(),
+		Approvals:      r.approvals,
+		Console:        console,
+		MaxWait:        c.Hold.MaxWait,
+		Where:          consoleCommand(r.Addr()),
+		Limits:         c.Limits,
+		TrustedProxies: c.Trusted,
+		Log:            log,
 	})
 	if err != nil {
 		return nil, err
@@ -325,7 +321,7 @@ func (r *running) close() error {
 	return errors.Join(errs...)
 }
 
-// reload puts policy and people of a new reading in force, on behalf of a person
+// reload puts policy, people and certificates of a new reading in force, on behalf of a person
 // or of SIGHUP. With a mistake anywhere in it nothing changes, and the error says
 // where the mistake is. Other keys need a restart.
 func (r *running) reload(ctx context.Context, by string) error {
@@ -345,6 +341,12 @@ func (r *running) reload(ctx context.Context, by string) error {
 		if err != nil {
 			return err
 		}
+		certified := *c
+		certified.Server.Address = r.conf.Server.Address // which stays, and with it the name in the server's certificate
+		legs, err := bothTLS(&certified)
+		if err != nil {
+			return err
+		}
 		before := r.policy().Hash()
 		note := approval.Event{Kind: "reload", Person: by, PolicyHash: next.policy.Hash(), Detail: "policy before: " + before}
 		if err := r.approvals.Note(ctx, note); err != nil {
@@ -352,8 +354,11 @@ func (r *running) reload(ctx context.Context, by string) error {
 		}
 		r.approvals.SetPeople(next.people.People)
 		r.inForce.Store(next)
+		if err := r.proxy.SetTLS(legs); err != nil {
+			return err
+		}
 		if needsRestart(r.conf, c) {
-			r.log.Warn("reload: other keys than policy and people have changed; they count from the next start")
+			r.log.Warn("reload: other keys than policy, people and TLS have changed; they count from the next start")
 		}
 		r.log.Info("reloaded", zap.String("by", by), zap.String("policy", next.policy.Name()),
 			zap.String("hash", next.policy.Hash()), zap.String("before", before))
@@ -370,6 +375,7 @@ func needsRestart(before, after *config) bool {
 	a, b := *before, *after
 	for _, c := range []*config{&a, &b} {
 		c.Policy, c.People, c.reread, c.place = "", nil, nil, nil
+		c.TLS, c.Server.TLS = config{}.TLS, config{}.Server.TLS
 	}
 	return fmt.Sprintf("%+v", a) != fmt.Sprintf("%+v", b)
 }
