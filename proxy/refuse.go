@@ -23,6 +23,7 @@ const (
 	codeProtocol    = "08P01" // protocol_violation
 	codeUnsupported = "0A000" // feature_not_supported
 	codeTooMany     = "53300" // too_many_connections
+	codeTooLarge    = "54000" // program_limit_exceeded
 	codeShutdown    = "57P01" // admin_shutdown: idle sessions only
 	codeNoServer    = "57P03" // cannot_connect_now
 )
@@ -430,6 +431,12 @@ func shuttingDown() *refusal {
 
 func stopping() *refusal {
 	return &refusal{code: codeShutdown, message: "pgsluice is being stopped", hint: "Connect again in a moment."}
+}
+
+func tooLarge(size int64) *refusal {
+	return &refusal{code: codeTooLarge, message: fmt.Sprintf("a message of %d MB is more than pgsluice can judge", size>>20),
+		detail: fmt.Sprintf("Nothing was run. The most is %d MB.", maxJudged>>20),
+		hint:   "Send large values with COPY, which has no such limit."}
 }
 
 func noConsole() *refusal {

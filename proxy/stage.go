@@ -14,7 +14,9 @@ import (
 type stage struct {
 	in   []byte // client bytes; [r:w] is unread
 	r, w int
-	rest int64 // bytes still to come of COPY data that is passed on unseen
+	rest int64 // bytes still to come of a message that is passed on unseen
+
+	dropping bool // they are dropped instead
 
 	out  []byte
 	owed []stagedOwed
@@ -286,12 +288,16 @@ func (s *session) owe(entries int) error {
 	return nil
 }
 
+// errDuringCopy says that the client sends something else while the server reads
+// COPY data: the server ends the session for it.
+var errDuringCopy = errors.New("unexpected message during COPY from stdin")
+
 // waitOwed waits until no more than most answers are owed. The caller holds mu,
 // which is given up meanwhile.
 func (s *session) waitOwed(most int) error {
 	for s.q.len() > most {
 		if s.q.copyIn { // only the client can end it, and it has said something else
-			return &protocolError{"unexpected message during COPY from stdin"}
+			return errDuringCopy
 		}
 		settled := make(chan struct{})
 		s.settled, s.settledAt = settled, most
