@@ -184,7 +184,7 @@ func TestSessionLimit(t *testing.T) {
 		_, err := c.Exec(context.Background(), "SELECT pg_sleep(100)")
 		slept <- err
 	}()
-	r.untilState(t, "active")
+	untilRunning(t, cluster, db, "SELECT pg_sleep%")
 	if err := c.PgConn().CancelRequest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -197,17 +197,16 @@ func TestSessionLimit(t *testing.T) {
 	connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
 }
 
-// untilState waits until a session is in a state.
-func (r *running) untilState(t testing.TB, state string) {
+// untilRunning waits until the server runs a statement.
+func untilRunning(t testing.TB, cluster *pgcluster.Cluster, db, like string) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		for _, s := range r.proxy.Sessions() {
-			if s.State == state {
-				return
-			}
+		if psql(t, cluster, cluster.DSN(db, cluster.Superuser),
+			"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE '"+like+"'") != "0" {
+			return
 		}
 	}
-	t.Fatalf("no session was ever %s: %+v", state, r.proxy.Sessions())
+	t.Fatalf("the server never ran %s", like)
 }
 
 func (r *running) untilSessions(t testing.TB, n int) {
