@@ -40,7 +40,8 @@ type ServerTLS struct {
 // Encryption"): with it a connection may begin without SSLRequest.
 const alpnPostgreSQL = "postgresql"
 
-func (t TLS) check() error {
+// Check reports what of t contradicts itself.
+func (t TLS) Check() error {
 	switch {
 	case t.ClientTLS != nil && len(t.ClientTLS.Certificates) == 0:
 		return errors.New("there is no certificate to offer to clients")
@@ -57,7 +58,7 @@ func (t TLS) check() error {
 // SetTLS puts t in force for connections that begin from now on. With an error
 // what was in force stays.
 func (p *Proxy) SetTLS(t TLS) error {
-	if err := t.check(); err != nil {
+	if err := t.Check(); err != nil {
 		return fmt.Errorf("proxy configuration: %w", err)
 	}
 	if t.ClientTLS != nil {

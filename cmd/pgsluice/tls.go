@@ -108,10 +108,11 @@ func bothTLS(c *config) (proxy.TLS, error) {
 	if err != nil {
 		return proxy.TLS{}, err
 	}
-	return proxy.TLS{
+	both := proxy.TLS{
 		ClientTLS: client, RequireClientTLS: c.TLS.Required || c.TLS.ClientCA != "",
 		ClientCertUser: c.TLS.ClientCert == "verify-full", ServerTLS: server,
-	}, nil
+	}
+	return both, both.Check() // before a reload has changed anything
 }
 
 // clientTLS is what clients are offered; nil: nothing.
