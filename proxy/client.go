@@ -30,6 +30,9 @@ func (s *session) fromClient(ctx context.Context) error {
 		n, err := s.client.Read(t.in[t.w:])
 		t.w += n
 		if n > 0 {
+			if t.w-t.r == n && s.p.isDraining() && s.idle() {
+				return stopping() // else a client that never pauses would never be drained
+			}
 			terminated, err := s.clientSaid(ctx)
 			if err != nil || terminated {
 				return err

@@ -291,6 +291,12 @@ func (s *session) idleLocked() bool {
 	return s.q.empty() && s.tx == 'I' && s.holding == nil
 }
 
+func (s *session) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.idleLocked()
+}
+
 // wakeClientReader makes a Read of the client return with a time-out.
 func (s *session) wakeClientReader() {
 	if err := s.client.SetReadDeadline(time.Unix(1, 0)); err != nil {
