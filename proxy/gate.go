@@ -61,6 +61,10 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 		o = o.with()
 		o.effects = facts
 	}
+	if pid := cancels(text, facts); pid != 0 {
+		o = o.with()
+		o.cancels = pid
+	}
 	s.stageGated(frame, o, j, all, waits)
 	return s.endQuery(ctx)
 }
@@ -159,6 +163,10 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 		}
 	}
 	o := owed{sent: 'B', for_: forward}
+	t.cancelPortal, t.cancels = serverName(portal), 0
+	if len(found) == 1 {
+		t.cancels = cancels(found[0].text, alternatives[0])
+	}
 	effects := effectSet(0)
 	for _, facts := range alternatives {
 		for _, f := range facts {

@@ -275,6 +275,71 @@ func TestTerminateBackendEndsTheHold(t *testing.T) {
 	}
 }
 
+// pg_cancel_backend(pid) of a held session ends the hold if the server let whoever
+// said it, and only then.
+func TestCancelBackendEndsTheHold(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	db := inventory(t, cluster)
+	psql(t, cluster, cluster.DSN(db, cluster.Superuser),
+		"DO $$ BEGIN CREATE ROLE mallory LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$")
+	r := serveWith(t, cluster, holdDeletes, nil)
+	c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+	pid := pidOf(c)
+	alice, mallory := connectTo(t, cluster.DSNAt(r.addr, db, "alice")), connectTo(t, cluster.DSNAt(r.addr, db, "mallory"))
+	for what, cancel := range map[string]func() error{
+		"simple": func() error {
+			return alice.PgConn().Exec(t.Context(), "SELECT pg_cancel_backend("+pid+");").Close()
+		},
+		"extended, a constant": func() error {
+			_, err := alice.Exec(t.Context(), "select pg_catalog.pg_cancel_backend("+pid+")")
+			return err
+		},
+		"extended, a parameter": func() error {
+			return alice.PgConn().ExecParams(t.Context(), "SELECT pg_cancel_backend($1::int)", [][]byte{[]byte(pid)}, nil, nil, nil).Read().Err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			got := make(chan error, 1)
+			go func() {
+				_, err := c.PgConn().Exec(context.Background(), "DELETE FROM accounts").ReadAll()
+				got <- err
+			}()
+			q := r.request(t)
+			for _, idle := range []string{
+				"SELECT pg_cancel_backend(" + pid + ")", // the server refuses it
+				"SELECT pg_cancel_backend(" + pid + ") WHERE false",
+				"SELECT true FROM (SELECT 1) s WHERE coalesce(true, pg_cancel_backend(" + pid + "))",
+				"SELECT pg_cancel_backend(" + pid + "0)",
+			} {
+				_ = mallory.PgConn().Exec(t.Context(), idle).Close()
+				_ = mallory.PgConn().ExecParams(t.Context(), idle, nil, nil, nil, nil).Read()
+			}
+			converse(t, r.addr, db, strings.Split(`-> Parse "" "SELECT true"
+-> Bind "harmless" ""
+-> Parse "" "SELECT pg_cancel_backend(`+pid+`)"
+-> Bind "" ""
+-> Execute "harmless"
+-> Sync
+`, "\n"))
+			if q, err := r.service.Get(t.Context(), q.ID); err != nil || q.State != "pending" {
+				t.Fatalf("mallory may not signal alice's session, and the request is %s, %v", q.State, err)
+			}
+			if err := cancel(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-got; sqlstate(err) != "57014" {
+				t.Errorf("the held statement: %v", err)
+			}
+			if q, err := r.service.Get(t.Context(), q.ID); err != nil || q.State != "cancelled" {
+				t.Errorf("the request is %s, %v", q.State, err)
+			}
+		})
+	}
+	if _, err := c.Exec(t.Context(), "SELECT 1"); err != nil {
+		t.Errorf("the session is of no use afterwards: %v", err)
+	}
+}
+
 // A server that is killed is gone for its clients, too, without a word of the
 // proxy's own; what was held is withdrawn.
 func TestKilledServer(t *testing.T) {

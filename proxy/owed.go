@@ -38,6 +38,7 @@ type owedMore struct {
 	grants  []*approval.Grant // what runs on a grant and ends with this message's ReadyForQuery
 	refusal *refusal          // what an author entry says
 	notice  []byte            // sent to the client before the first answer
+	cancels uint32            // process ID that a Query or Execute is to cancel
 }
 
 const (

@@ -36,7 +36,8 @@ type serverReader struct {
 	sasl       bool // the server has asked for SASL
 	negotiated bool // NegotiateProtocolVersion has been dealt with
 	finished   []finished
-	poke       bool // the session is to be drained and has become idle
+	signalled  []uint32 // process IDs that pg_cancel_backend has reached
+	poke       bool     // the session is to be drained and has become idle
 }
 
 // finished is a grant whose statement the server has answered.
@@ -94,6 +95,7 @@ func (s *session) relay(r *serverReader) error {
 		r.rest -= int64(pos)
 	}
 	pos, settled, err := s.scanned(r, pos)
+	s.withdrawSignalled(r)
 	if err != nil {
 		return fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
 	}
@@ -146,7 +148,7 @@ func (s *session) scanServer(r *serverReader, pos int) (int, error) {
 			return pos, fmt.Errorf("message %q announces a negative length", typ)
 		}
 		total := headerLen + body
-		if s.question == nil && streamed(typ) {
+		if s.question == nil && streamed(typ) && !(typ == 'D' && s.signals()) {
 			if typ != 'D' && typ != 'd' {
 				if _, _, err := s.q.answered(typ); err != nil {
 					return pos, err
@@ -240,6 +242,8 @@ func (s *session) serverSays(r *serverReader, typ byte, at, next int) error {
 		return nil
 	case 'E':
 		return s.serverFailed(r, frame, at, next)
+	case 'D':
+		return s.signalAnswered(r, frame)
 	case 'G', 'H', 'W':
 		return s.copyStarted(typ)
 	}

@@ -44,6 +44,11 @@ type stage struct {
 	// Execute at any time while the portal is there.
 	prepares names
 
+	// cancelPortal is the portal that was bound last in the open batch, and cancels
+	// the process ID that it cancels when it runs.
+	cancelPortal string
+	cancels      uint32
+
 	defining   int               // entries of owed that may define a prepared statement
 	unsettling bool              // something in the open batch ran, and may have changed how text is read
 	grants     []*approval.Grant // to end with the segment that is staged next
@@ -165,7 +170,7 @@ func (s *session) transaction(nothingStaged bool) txState {
 func (t *stage) endBatch() {
 	t.batch, t.batchSent = false, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.now = 0
+	t.now, t.cancels = 0, 0
 }
 
 // closing is what a Close is owed, and forgets once answered.
@@ -193,6 +198,9 @@ func (t *stage) executing(frame []byte) owed {
 		return o // the server answers 08P01
 	}
 	t.unsettling = true // by a function behind a view, if by nothing else
+	if t.cancels != 0 && serverName(portal) == t.cancelPortal {
+		o.owedMore = &owedMore{cancels: t.cancels}
+	}
 	effects, known := t.bound[serverName(portal)]
 	if !known {
 		t.now = anyState
