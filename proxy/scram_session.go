@@ -163,6 +163,12 @@ func (s *session) logIn(c authenticatedClient) error {
 	var refused *serverError
 	switch {
 	case errors.As(err, &refused):
+		if s.hintAtLogin(&refused.said, false) {
+			if refused.frame, err = refused.said.Encode(nil); err != nil {
+				return fmt.Errorf("ErrorResponse: %w", err)
+			}
+			err = refused
+		}
 		if _, werr := s.client.Write(refused.frame); werr != nil {
 			return fmt.Errorf("write to client: %w", werr)
 		}

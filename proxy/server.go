@@ -308,18 +308,20 @@ func withoutChannelBinding(frame []byte) []byte {
 	})
 }
 
-// loginHint says what can be done about a log-in that failed because the proxy is
-// in between.
-func (s *session) loginHint(r *serverReader, e *pgproto3.ErrorResponse) string {
+// hintAtLogin says what can be done about a log-in that fails because the proxy is
+// in between, if that is why; sasl tells that the client went through SCRAM.
+func (s *session) hintAtLogin(e *pgproto3.ErrorResponse, sasl bool) bool {
 	switch {
-	case s.tx != 0 || s.p.verifiers != nil || e.Code != "28000" || e.Hint != "":
-		return ""
-	case r.sasl && s.clientTLS && s.serverTLS:
-		return channelBindingHint
-	case !r.sasl && strings.Contains(e.Message, "certificate"):
-		return certificateHint
+	case e.Code != "28000" || e.Hint != "":
+		return false
+	case sasl && s.clientTLS && s.serverTLS:
+		e.Hint = channelBindingHint
+	case !sasl && strings.Contains(e.Message, "certificate"):
+		e.Hint = certificateHint
+	default:
+		return false
 	}
-	return ""
+	return true
 }
 
 func (s *session) copyStarted(typ byte) error {
@@ -412,8 +414,7 @@ func (s *session) serverFailed(r *serverReader, frame []byte, at, next int) erro
 		severity = e.Severity
 	}
 	if severity == "FATAL" || severity == "PANIC" {
-		if hint := s.loginHint(r, &e); hint != "" {
-			e.Hint = hint
+		if s.tx == 0 && s.hintAtLogin(&e, r.sasl) {
 			hinted, err := e.Encode(nil)
 			if err != nil {
 				return fmt.Errorf("ErrorResponse: %w", err)

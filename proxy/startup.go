@@ -234,8 +234,8 @@ func mergeNegotiated(frame []byte, stripped []string) ([]byte, error) {
 }
 
 // connect opens the connection to the server, with TLS as configured.
-func (p *Proxy) connect(ctx context.Context) (conn net.Conn, secured bool, err error) {
-	conn, err = p.c.Dial(ctx)
+func (p *Proxy) connect(ctx context.Context) (_ net.Conn, secured bool, err error) {
+	conn, err := p.c.Dial(ctx)
 	if err != nil {
 		return nil, false, fmt.Errorf("connect to server: %w", err)
 	}
@@ -243,9 +243,10 @@ func (p *Proxy) connect(ctx context.Context) (conn net.Conn, secured bool, err e
 	if t.Config == nil {
 		return conn, false, nil
 	}
+	raw := conn
 	defer func() {
 		if err != nil {
-			conn.Close()
+			raw.Close()
 		}
 	}()
 	if deadline, ok := ctx.Deadline(); ok {
