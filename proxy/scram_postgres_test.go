@@ -223,6 +223,12 @@ func TestWhoMayLogIn(t *testing.T) {
 					t.Errorf("%s %s: %s is not let in: %s", source, mode, user, said)
 				}
 			}
+			// Here the server may be the one who refuses.
+			for _, user := range []string{"expired", "nologin"} {
+				if said := h.logsIn(t, r, user, "secret", mode); said == "" {
+					t.Errorf("%s %s: %s is let in", source, mode, user)
+				}
+			}
 			// All that fails, fails alike: nobody can find out who exists.
 			var first *pgconn.PgError
 			for _, who := range [][2]string{{"app", "wrong"}, {"nobody", "secret"}, {"nothing", "secret"}, {"nothing", ""}, {"digest", "secret"},
@@ -308,7 +314,7 @@ func TestNewPasswordCountsAtOnce(t *testing.T) {
 }
 
 // TestVerifierQueryRecovers: the connection that asks may be ended by the server,
-// and its login may be refused for a while.
+// its login may be refused for a while, and its query may be wrong.
 func TestVerifierQueryRecovers(t *testing.T) {
 	h := newAuthHouse(t)
 	password := h.Password
@@ -331,6 +337,17 @@ func TestVerifierQueryRecovers(t *testing.T) {
 	password = h.Password
 	if said := h.logsIn(t, r, "app", "secret", "sslmode=disable"); said != "" {
 		t.Errorf("once it is let in again: %q", said)
+	}
+	for _, wrong := range []string{"SELECT verifier_of($1)", "SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1",
+		"SELECT rolpassword FROM pg_authid WHERE rolname >= $1", "nonsense"} {
+		q := h.query()
+		q.SQL = wrong // the first finds nothing in pg_catalog, whatever public has
+		r := serveWith(t, h.Cluster, allowAll, func(c *Config) { c.Auth.Query = q })
+		for range 2 {
+			if said := h.logsIn(t, r, "app", "secret", "sslmode=disable"); !strings.Contains(said, "cannot find out how to check the password") {
+				t.Errorf("%s: %q", wrong, said)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"os"
@@ -217,6 +218,46 @@ func TestVerifiersAreReadStrictly(t *testing.T) {
 		"SCRAM-SHA-256$4096:$" + key + ":" + key, "SCRAM-SHA-256$4096:c2FsdA==$c2FsdA==:" + key, "SCRAM-SHA-256$4096:c2FsdA==$" + key + ":!"} {
 		if _, err := parseVerifier(wrong); err == nil || len(wrong) > 20 && strings.Contains(err.Error(), wrong) {
 			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+}
+
+// TestServerThatAsksForOtherThings gets no answer but to SCRAM, and no end of
+// questions.
+func TestServerThatAsksForOtherThings(t *testing.T) {
+	request := func(kind uint32, rest string) []byte { return saslFrame(nil, kind, rest) }
+	offer := request(authenticationSASL, "SCRAM-SHA-256\x00\x00")
+	for what, c := range map[string]struct {
+		says []byte
+		want string
+	}{
+		"trust":                        {request(authenticationOk, ""), ""},
+		"its version, and trust":       {append(negotiateFrame(3<<16, nil), request(authenticationOk, "")...), ""},
+		"a password in clear":          {request(3, ""), "a password in clear"},
+		"an md5 password":              {request(5, "salt"), "an md5 password"},
+		"GSSAPI":                       {request(7, ""), "GSSAPI"},
+		"something new":                {request(99, ""), "authentication method 99"},
+		"another mechanism":            {request(authenticationSASL, "OAUTHBEARER\x00\x00"), "offers no SCRAM-SHA-256"},
+		"an offer without an end":      {request(authenticationSASL, "SCRAM-SHA-256"), "too short"},
+		"SCRAM twice":                  {append(bytes.Clone(offer), offer...), "authentication method 10"},
+		"a challenge without an offer": {request(authenticationSASLContinue, "r=a,s=a,i=1"), "authentication method 11"},
+		"an end without a challenge":   {append(bytes.Clone(offer), request(authenticationSASLFinal, "v=AAAA")...), "signature"},
+		"no proof of its own":          {append(bytes.Clone(offer), request(authenticationOk, "")...), "without proving"},
+		"versions without end":         {bytes.Repeat(negotiateFrame(3<<16, nil), 100), "on and on"},
+		"rows":                         {[]byte("D\x00\x00\x00\x06\x00\x00"), "in place of an authentication request"},
+		"a length that lies":           {[]byte("R\x7f\xff\xff\xff"), "2147483643 bytes"},
+		"a length below its own":       {[]byte("R\x00\x00\x00\x03"), "-1 bytes"},
+		"half a message":               {[]byte("R\x00\x00\x00\x08\x00"), "unexpected EOF"},
+		"an error that is none":        {[]byte("E\x00\x00\x00\x05S"), "ErrorResponse"},
+		"nothing":                      {nil, "EOF"},
+	} {
+		near, far := memPipe()
+		far.Write(c.says)
+		far.CloseWrite()
+		x := scramClient{keys: func(salt []byte, n int) (loginKeys, error) { return keysOf("pencil", salt, n) }}
+		err := logInToServer(near, false, startupBytes, &x)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, not %q", what, err, c.want)
 		}
 	}
 }

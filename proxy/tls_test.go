@@ -274,3 +274,104 @@ func TestEndPoint(t *testing.T) {
 		}
 	}
 }
+
+// TestDirectTLSToTheServer: no SSLRequest goes out, and a server that does not name
+// the protocol is none.
+func TestDirectTLSToTheServer(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	for _, protos := range [][]string{{"postgresql"}, nil} {
+		own := selfSigned(t)
+		own.NextProtos = protos
+		l, err := tls.Listen("tcp", "127.0.0.1:0", own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			server, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer server.Close()
+			if code, _, err := readStartupPacket(server); err == nil && code == 3<<16 {
+				server.Write(helloBytes)
+				io.Copy(io.Discard, server)
+			}
+		}()
+		r := serveWith(t, cluster, allowAll, func(c *Config) {
+			c.Dial = func(ctx context.Context) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+			}
+			c.ServerTLS = ServerTLS{Config: insecure.Config, Required: true, Direct: true}
+		})
+		conn, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(time.Minute))
+		if _, err := startsUp(conn, 3<<16); (err == nil) != (protos != nil) {
+			t.Errorf("a server that names %v: %v", protos, err)
+		}
+	}
+}
+
+// TestProtocolBehindSCRAM: what the client speaks is settled with the proxy, before
+// the server is asked, and whatever version that has.
+func TestProtocolBehindSCRAM(t *testing.T) {
+	h := newAuthHouse(t)
+	r := serveWith(t, h.Cluster, allowAll, func(c *Config) { c.Auth.File = h.verifiers(t) })
+	for version, told := range map[uint32]bool{3 << 16: false, 3<<16 | 2: false, 3<<16 | 9999: true} {
+		conn, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(time.Minute))
+		b := binary.BigEndian.AppendUint32(make([]byte, 4), version)
+		for _, s := range []string{"user", "app", "database", "postgres"} {
+			b = appendCString(b, s)
+		}
+		b = append(b, 0)
+		binary.BigEndian.PutUint32(b, uint32(len(b)))
+		conn.Write(b)
+		got := ""
+		x := scramClient{keys: func(salt []byte, n int) (loginKeys, error) { return keysOf("secret", salt, n) }}
+		for got == "" || got[len(got)-1] != 'Z' {
+			typ, body, err := readServerFrame(conn)
+			if err != nil {
+				t.Fatalf("%x: after %q: %v", version, got, err)
+			}
+			if typ == 'E' {
+				t.Fatalf("%x: %q", version, body)
+			}
+			if typ != 'R' {
+				got += string(typ)
+				continue
+			}
+			kind := binary.BigEndian.Uint32(body)
+			got += string('0' + byte(kind%10))
+			switch kind {
+			case authenticationSASL:
+				answer, err := x.initialResponse(body[4:], false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				conn.Write(appendFrame(nil, 'p', func(b []byte) []byte { return append(b, answer...) }))
+			case authenticationSASLContinue:
+				answer, err := x.respond(string(body[4:]))
+				if err != nil {
+					t.Fatal(err)
+				}
+				conn.Write(appendFrame(nil, 'p', func(b []byte) []byte { return append(b, answer...) }))
+			case authenticationSASLFinal:
+				if err := x.conclude(string(body[4:])); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if want := map[bool]string{true: "v0120S", false: "0120S"}[told]; !strings.HasPrefix(got, want) || strings.Count(got, "v") > strings.Count(want, "v") {
+			t.Errorf("%x: messages %q, not %s...", version, got, want)
+		}
+	}
+}
