@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -352,7 +353,10 @@ func (s *session) copyStarted(typ byte) error {
 	case 'G':
 		s.q.copyInStarted()
 	case 'W':
-		return fmt.Errorf("server began CopyBoth outside replication")
+		if !s.start.wantsReplication() {
+			return errors.New("server began CopyBoth outside replication")
+		}
+		s.q.copyInStarted() // as to what the client sends
 	}
 	return nil
 }
