@@ -43,6 +43,10 @@ type held struct {
 func (s *session) query(ctx context.Context, frame []byte) error {
 	s.inBatch()
 	text := queryText(frame)
+	if s.start.wantsReplication() && isReplicationCommand(text) {
+		s.toServer.put(frame, owed{sent: 'Q', for_: forward})
+		return s.endQuery(ctx)
+	}
 	facts := s.read(text)
 	all := [][]*policy.Facts{facts}
 	j, ask := s.judgeNoting(all)
@@ -254,6 +258,9 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, all [][]
 	if settled && !t.executed() {
 		t.now = s.transaction(true)
 	}
+	if s.start.wantsReplication() { // the server takes no question there
+		settled = false
+	}
 	j, all, err = s.informed(g, settled)
 	if errors.Is(err, errCancelled) {
 		s.refuse(g.sent, "", cancelledByUser("", 0))
@@ -274,6 +281,9 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, all [][]
 	case policy.Block:
 		return j, nil, nil, true, s.refuseRecorded(ctx, g, j, blocked(j.Decision, j.facts))
 	case policy.Hold, policy.Ticket:
+		if s.start.wantsReplication() {
+			return j, nil, nil, true, s.refuseRecorded(ctx, g, j, cannotBeHeld(j.Decision, j.facts))
+		}
 		return j, all, &held{gated: g, decision: j.Decision, decided: j.facts, waits: j.waits, all: all, now: t.now}, false, nil
 	case policy.Warn:
 		if err := s.record(ctx, approval.KindWarned, j.Decision, g.text); err != nil {

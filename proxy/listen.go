@@ -187,7 +187,7 @@ func (p *Proxy) serveConn(ctx context.Context, conn net.Conn) {
 	case h.cancel != nil:
 		p.cancel(ctx, *h.cancel)
 		return
-	case h.start.wantsReplication():
+	case !p.mayReplicate(h.start):
 		fatal(h.conn, replicationRefused())
 		return
 	}

@@ -43,6 +43,9 @@ type Config struct {
 	// Where people decide, for messages: "psql -d pgsluice -p 6432", a URL.
 	Where string
 
+	// Replication are the logins that may begin replication connections.
+	Replication []string
+
 	Limits Limits
 	// TrustedProxies are the networks of balancers that say with the PROXY protocol
 	// who the client is. Of nobody else is that believed; of these it is demanded.

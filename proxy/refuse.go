@@ -301,6 +301,16 @@ func notNow(d policy.Decision, f *policy.Facts) *refusal {
 	}
 }
 
+func cannotBeHeld(d policy.Decision, f *policy.Facts) *refusal {
+	return &refusal{
+		code:    codeRefused,
+		message: fmt.Sprintf("%s needs approval (rule %s), which cannot be asked for on a replication connection", subject(f), ruleID(d)),
+		detail:  "Nothing was run.",
+		hint:    "Send the statement on an ordinary connection.",
+		rule:    ruleID(d),
+	}
+}
+
 func nobodyMayApprove(d policy.Decision, f *policy.Facts, login string, why error) *refusal {
 	return &refusal{
 		code:    codeRefused,
@@ -394,8 +404,8 @@ func tlsRequired() *refusal {
 }
 
 func replicationRefused() *refusal {
-	return &refusal{code: codeUnsupported, message: "pgsluice does not relay replication connections",
-		hint: "Connect standbys and logical subscribers to the server itself."}
+	return &refusal{code: codeUnsupported, message: "pgsluice relays no replication connections of this login",
+		hint: "Connect standbys and logical subscribers to the server itself, or name the login in replication.allow of pgsluice's configuration."}
 }
 
 func noServer(address string) *refusal {

@@ -43,6 +43,8 @@ type config struct {
 	Console  struct{ Listen, ReloadGroup string }
 	Hold     struct{ MaxWait, Window, PendingFor time.Duration }
 	Limits   proxy.Limits
+
+	Replication []string       // logins that may begin replication connections
 	Trusted  []netip.Prefix // balancers that speak the PROXY protocol
 	Drain    time.Duration  // zero: without end
 	Log      struct{ Level, Format string }
@@ -157,6 +159,11 @@ var keys = []key{
 		set: func(c *config, t string) error { return setNumber(&c.Limits.Sessions, t) }},
 	{name: "limits.before_login", value: "100", says: "connections of one address that have not logged in; a /64 of IPv6 is one address",
 		set: func(c *config, t string) error { return setNumber(&c.Limits.BeforeLogin, t) }},
+	{name: "replication.allow", says: "logins that may begin replication connections; others are refused", list: true,
+		set: func(c *config, t string) error {
+			c.Replication = strings.FieldsFunc(t, func(r rune) bool { return r == ',' || r == ' ' })
+			return nil
+		}},
 	{name: "proxy_protocol.trusted", says: "networks of balancers that have to say with the PROXY protocol who the client is, such as 10.0.0.0/8; of nobody else is that believed", list: true,
 		set: func(c *config, t string) error { return setNetworks(&c.Trusted, t) }},
 	{name: "drain", value: "5m", says: "how long a stop waits for sessions that are busy or in a transaction; 0s: without end",

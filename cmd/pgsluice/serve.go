@@ -207,6 +207,7 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 		Console:        console,
 		MaxWait:        c.Hold.MaxWait,
 		Where:          consoleCommand(r.Addr()),
+		Replication:    c.Replication,
 		Limits:         c.Limits,
 		TrustedProxies: c.Trusted,
 		Log:            log,
