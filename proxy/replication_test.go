@@ -63,7 +63,7 @@ rules:
 		psql(t, cluster, super, "SELECT pg_create_logical_replication_slot('"+slot+"', 'test_decoding')")
 	}
 	psql(t, cluster, super, "INSERT INTO log SELECT 'line ' || g FROM generate_series(1, 2000) g; UPDATE accounts SET name = 'x'")
-	end := psql(t, cluster, super, "SELECT pg_current_wal_lsn()")
+	end := psql(t, cluster, super, "SELECT pg_current_wal_insert_lsn()")
 	psql(t, cluster, super, "INSERT INTO log VALUES ('after')")
 	stream := func(slot, addr string) string {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
