@@ -37,7 +37,7 @@ import (
 const testPassword = "correct horse"
 
 // aConfig is a configuration with bob of group dba and a state of its own.
-func aConfig(t *testing.T) *config {
+func aConfig(t testing.TB) *config {
 	t.Helper()
 	verifier, err := proxy.NewSCRAMVerifier(testPassword)
 	if err != nil {
@@ -57,7 +57,7 @@ func aConfig(t *testing.T) *config {
 	return c
 }
 
-func writePolicy(t *testing.T, c *config, rule string) {
+func writePolicy(t testing.TB, c *config, rule string) {
 	t.Helper()
 	text := "version: 1\nrules:\n  - {id: " + rule + ", match: {statement: [truncate]}, action: hold, approve: [{group: dba, count: 1}]}\n"
 	if err := os.WriteFile(c.Policy, []byte(text), 0o600); err != nil {
@@ -189,7 +189,7 @@ type process struct {
 	ended bool
 }
 
-func serveProcess(t *testing.T, c *config, edit ...func(*exec.Cmd)) *process {
+func serveProcess(t testing.TB, c *config, edit ...func(*exec.Cmd)) *process {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pgsluice.yaml")
 	text := fmt.Sprintf("listen: 127.0.0.1:0\nserver: {address: %q}\npolicy: %s\nledger: %s\naudit: {dir: %s}\ndrain: %s\nlog: {format: json}\npeople:\n",
@@ -222,7 +222,7 @@ func serveProcess(t *testing.T, c *config, edit ...func(*exec.Cmd)) *process {
 }
 
 // said waits until the log has the message, and returns its address.
-func (p *process) said(t *testing.T, msg string) string {
+func (p *process) said(t testing.TB, msg string) string {
 	t.Helper()
 	for p.lines.Scan() {
 		p.log = append(p.log, p.lines.Text())
@@ -238,7 +238,7 @@ func (p *process) said(t *testing.T, msg string) string {
 	return ""
 }
 
-func (p *process) signal(t *testing.T, s os.Signal) {
+func (p *process) signal(t testing.TB, s os.Signal) {
 	t.Helper()
 	if err := p.Process.Signal(s); err != nil {
 		t.Fatal(err)
@@ -246,7 +246,7 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 }
 
 // endsWell waits for the end, which has to be exit code 0.
-func (p *process) endsWell(t *testing.T) {
+func (p *process) endsWell(t testing.TB) {
 	t.Helper()
 	p.said(t, "stopped")
 	for p.lines.Scan() {
@@ -321,7 +321,7 @@ func TestSecondSignalStopsWhatIsBusy(t *testing.T) {
 }
 
 // pki writes a CA and a certificate for host that it has signed.
-func pki(t *testing.T, host string) (ca, cert, key string) {
+func pki(t testing.TB, host string) (ca, cert, key string) {
 	t.Helper()
 	dir := t.TempDir()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
