@@ -360,7 +360,7 @@ func TestKilledServer(t *testing.T) {
 	}()
 	q := r.request(t)
 	// Of the two backends one is killed; the postmaster ends the other, and all.
-	psqlErr(t, cluster, cluster.DSN(db, cluster.Superuser), "COPY (SELECT 1) TO PROGRAM 'kill -9 "+pidOf(held)+"'") //nolint:errcheck // its own session goes, too
+	psqlErr(t, cluster, cluster.DSN(db, cluster.Superuser), "COPY (SELECT 1) TO PROGRAM 'kill -9 "+pidOf(held)+"'")
 	if err := <-got; err == nil || sqlstate(err) != "none" && sqlstate(err) != "57P02" {
 		t.Errorf("the held one: %v", err)
 	}

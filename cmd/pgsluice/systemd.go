@@ -39,7 +39,7 @@ func (m manager) tell(lines ...string) error {
 	if m.socket == "" {
 		return nil
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: m.socket, Net: "unixgram"})
+	conn, err := net.Dial("unixgram", m.socket)
 	if err != nil {
 		return fmt.Errorf("tell systemd: %w", err)
 	}
