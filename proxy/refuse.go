@@ -444,7 +444,7 @@ func stopping() *refusal {
 }
 
 func tooLarge(size int64) *refusal {
-	return &refusal{code: codeTooLarge, message: fmt.Sprintf("a message of %d MB is more than pgsluice can judge", size>>20),
+	return &refusal{code: codeTooLarge, message: fmt.Sprintf("a message of %d MB is more than pgsluice can judge", (size+1<<20-1)>>20),
 		detail: fmt.Sprintf("Nothing was run. The most is %d MB.", maxJudged>>20),
 		hint:   "Send large values with COPY, which has no such limit."}
 }
