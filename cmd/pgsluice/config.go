@@ -45,10 +45,10 @@ type config struct {
 	Limits   proxy.Limits
 
 	Replication []string       // logins that may begin replication connections
-	Trusted  []netip.Prefix // balancers that speak the PROXY protocol
-	Drain    time.Duration  // zero: without end
-	Log      struct{ Level, Format string }
-	People   []personConfig
+	Trusted     []netip.Prefix // balancers that speak the PROXY protocol
+	Drain       time.Duration  // zero: without end
+	Log         struct{ Level, Format string }
+	People      []personConfig
 
 	// reread reads the configuration anew for a reload; nil: only the policy's
 	// files are read anew.
