@@ -111,6 +111,28 @@ func TestStopEndsSessionsOfTheConsole(t *testing.T) {
 	}
 }
 
+// With all sessions taken, and all held, people still get in to decide.
+func TestConsoleHasRoomWhenAllSessionsAreTaken(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	c := aConfig(t)
+	c.Server.Address = cluster.Addr()
+	c.Limits.Sessions = 1
+	r := started(t, c)
+	defer r.Stop(context.Background())
+	dsn := cluster.DSNAt(r.Addr().String(), "postgres", cluster.Superuser)
+	only, err := pgconn.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer only.Close(context.Background())
+	if _, err := pgconn.Connect(t.Context(), dsn); err == nil {
+		t.Error("there is room for a second session")
+	}
+	if _, err := console(t, r.Addr().String(), "bob").Exec(t.Context(), "SHOW SESSIONS").ReadAll(); err != nil {
+		t.Error(err)
+	}
+}
+
 func console(t *testing.T, address, person string) *pgconn.PgConn {
 	t.Helper()
 	host, port, err := net.SplitHostPort(address)
