@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -59,7 +60,7 @@ func countAnswers(t *testing.T, r *bufio.Reader, typ byte) (n int, last byte) {
 	t.Helper()
 	for {
 		frame, err := readFrame(r)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return n, last
 		}
 		if err != nil {
@@ -153,7 +154,7 @@ func TestManyNames(t *testing.T) {
 	var rest []string
 	for {
 		frame, err := readFrame(reader)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
