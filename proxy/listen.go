@@ -151,19 +151,19 @@ func (p *Proxy) isDraining() bool {
 }
 
 // serveConn is one connection, start to end. A panic ends it and no other.
-func (p *Proxy) serveConn(ctx context.Context, conn net.Conn) {
-	defer conn.Close()
+func (p *Proxy) serveConn(ctx context.Context, raw net.Conn) {
+	defer raw.Close()
 	defer func() {
 		if r := recover(); r != nil {
 			p.c.Log.Error("panic in a session", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
-	stopRaw := context.AfterFunc(ctx, func() { conn.Close() })
+	stopRaw := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stopRaw()
-	keepAliveOf(conn)
+	keepAliveOf(raw)
 
-	onThisMachine := isLoopback(conn)
-	conn, err := p.relayed(conn)
+	onThisMachine := isLoopback(raw)
+	conn, err := p.relayed(raw)
 	if err != nil {
 		p.c.Log.Warn("connection refused", zap.Stringer("address", conn.RemoteAddr()), zap.Error(err))
 		return
