@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/pgsluice/pgsluice/internal/pgcluster"
 )
 
@@ -79,14 +81,17 @@ func newOracle(tb testing.TB) *oracle {
 	cluster := pgcluster.Shared(tb)
 	return &oracle{
 		cluster: cluster, here: inventory(tb, cluster), through: inventory(tb, cluster),
-		allow: serveWith(tb, cluster, allowAll, nil).addr,
+		allow: serveWith(tb, cluster, allowAll, quietly).addr,
 		block: serveWith(tb, cluster, `
 version: 1
 defaults: {allowed: allow, unparsed: allow, unknown: allow}
 rules: [{id: deletes, match: {statement: [delete]}, action: block}]
-`, nil).addr,
+`, quietly).addr,
 	}
 }
+
+// quietly: nothing may be logged for a fuzz target while its function runs.
+func quietly(c *Config) { c.Log = zap.NewNop() }
 
 // refusals are the errors that a refused statement and text that is not SQL end
 // with, in or out of a failed transaction.

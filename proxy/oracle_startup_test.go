@@ -65,7 +65,7 @@ func TestOracleOfStartup(t *testing.T) {
 		"a name without a value":          {startupPacketOf(v30, "user", "alice", "database", db, "options")},
 		"replication off, in other words": {packet(v30, "replication", "off")},
 		"too short":                       {{0, 0, 0, 7, 0, 3, 0}},
-		"too long":                        {{0, 0, 39, 17, 0, 3, 0, 0}},
+		"too long":                        {{0, 0, 39, 21, 0, 3, 0, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			direct := startUpAt(t, cluster.Addr(), said, 1<<20)

@@ -27,7 +27,7 @@ const (
 	// cannot read.
 	newestProtocol = 3<<16 | 2
 
-	maxStartup     = 10_000 // MAX_STARTUP_PACKET_LENGTH of PostgreSQL
+	maxStartup     = 10_004 // MAX_STARTUP_PACKET_LENGTH of PostgreSQL, and the length itself
 	tlsHandshake   = 0x16   // the first byte of a TLS handshake, and of no startup packet
 	startupTimeout = time.Minute
 )
