@@ -80,6 +80,8 @@ var startupBytes, helloBytes = func() (startup, hello []byte) {
 	return startup, hello
 }()
 
+var readyBytes = []byte("Z\x00\x00\x00\x05I")
+
 // FuzzClientBytes: whatever a client sends, nothing that could run reaches the
 // server past a policy that blocks everything, and the session ends with the
 // client.
@@ -107,18 +109,14 @@ func FuzzClientBytes(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			p.serveConn(t.Context(), far, false)
+			p.serveConn(t.Context(), far)
 		}()
 		server := <-dialled
 		server.Write(helloBytes)
-		got, err := readUntilAsked(server)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := refuseAll(server)
 		server.Close()
 		<-done
-		sent, _ := bytes.CutPrefix(got, startupBytes)
-		whole, _ := splitFrames(sent)
+		whole, _ := splitFrames(got)
 		for _, frame := range whole {
 			switch frame[0] {
 			case 'Q':
@@ -139,22 +137,34 @@ func FuzzClientBytes(f *testing.F) {
 	})
 }
 
-// readUntilAsked is a server that reads all it is sent, and goes away when the
-// proxy asks it a question of its own.
-func readUntilAsked(server *memConn) ([]byte, error) {
-	var got []byte
-	buf := make([]byte, 4096)
-	for {
-		n, err := server.Read(buf)
-		got = append(got, buf[:n]...)
-		switch {
-		case errors.Is(err, io.EOF):
-			return got, nil
-		case err != nil:
-			return nil, err
-		case bytes.Contains(got, []byte("pgsluice_ask")):
-			return got[:bytes.Index(got, []byte("pgsluice_ask"))-headerLen-1], nil // it begins with Close, of a portal
+// refuseAll is a server that refuses what it is sent as PostgreSQL refuses a
+// poison, and returns all of it. It goes away when the proxy asks it a question
+// of its own, or breaks the protocol.
+func refuseAll(server *memConn) (got []byte) {
+	startup := make([]byte, len(startupBytes))
+	if _, err := io.ReadFull(server, startup); err != nil {
+		return nil
+	}
+	for skipping := false; ; {
+		frame, err := readFrame(server)
+		if err != nil || bytes.Contains(frame, []byte("pgsluice_ask")) {
+			return got // the client, or the proxy, has said all it will
 		}
+		got = append(got, frame...)
+		var answer []byte
+		switch typ := frame[0]; {
+		case typ == 'S':
+			skipping, answer = false, readyBytes
+		case skipping || typ == 'd' || typ == 'c' || typ == 'f' || typ == 'X' || typ == 'H' && len(frame) == headerLen:
+		case typ == 'F':
+			answer = append(violated(errors.New("")).frame("ERROR"), readyBytes...)
+			answer = bytes.Replace(answer, []byte(codeProtocol), []byte("42883"), 1)
+		case typ == 'Q':
+			answer = append(bytes.Replace(violated(errors.New("")).frame("ERROR"), []byte(codeProtocol), []byte("42601"), 1), readyBytes...)
+		default:
+			answer, skipping = bytes.Replace(violated(errors.New("")).frame("ERROR"), []byte(codeProtocol), []byte("42601"), 1), true
+		}
+		server.Write(answer)
 	}
 }
 
@@ -177,7 +187,7 @@ func FuzzServerBytes(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			p.serveConn(t.Context(), far, false)
+			p.serveConn(t.Context(), far)
 		}()
 		server := <-dialled
 		server.Write(helloBytes)
@@ -211,16 +221,20 @@ func FuzzStartup(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			p.serveConn(t.Context(), far, false)
+			p.serveConn(t.Context(), far)
 		}()
 		select {
 		case server := <-dialled:
+			server.CloseWrite() // nobody logs in: what is said too early waits no longer
 			packet, err := io.ReadAll(server)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(packet) > 0 && (len(packet) < 9 || packet[len(packet)-1] != 0) {
-				t.Errorf("a startup packet that is none went through: %q", packet)
+			if len(packet) > 0 {
+				whole := len(packet) > 8 && int(binary.BigEndian.Uint32(packet)) <= len(packet)
+				if !whole || packet[binary.BigEndian.Uint32(packet)-1] != 0 {
+					t.Errorf("a startup packet that is none went through: %q", packet)
+				}
 			}
 			server.Close()
 			<-done

@@ -46,6 +46,10 @@ type held struct {
 func (s *session) query(ctx context.Context, frame []byte) error {
 	s.inBatch()
 	text := queryText(frame)
+	if s.start.wantsReplication() && isReplicationCommand(text) {
+		s.toServer.put(frame, owed{sent: 'Q', for_: forward})
+		return s.endQuery(ctx)
+	}
 	facts := s.read(text)
 	all := [][]*policy.Facts{facts}
 	j, all, ask := s.judgeNoting(all)
@@ -63,6 +67,10 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 	if hasEffects(facts) {
 		o = o.with()
 		o.effects = facts
+	}
+	if pid := cancels(text, facts); pid != 0 {
+		o = o.with()
+		o.cancels = pid
 	}
 	s.stageGated(frame, o, j, all, waits)
 	return s.endQuery(ctx)
@@ -168,6 +176,10 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 		}
 	}
 	o := owed{sent: 'B', for_: forward}
+	t.cancelPortal, t.cancels = serverName(portal), 0
+	if len(found) == 1 {
+		t.cancels = cancels(found[0].text, alternatives[0])
+	}
 	effects := effectSet(0)
 	for _, facts := range alternatives {
 		for _, f := range facts {
@@ -255,6 +267,9 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, all [][]
 	if settled && !t.executed() {
 		t.now = s.transaction(true)
 	}
+	if s.start.wantsReplication() { // the server takes no question there
+		settled = false
+	}
 	j, all, err = s.informed(g, settled)
 	if errors.Is(err, errCancelled) {
 		s.refuse(g.sent, "", cancelledByUser("", 0))
@@ -275,6 +290,9 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, all [][]
 	case policy.Block:
 		return j, nil, nil, true, s.refuseRecorded(ctx, g, j, blocked(j.Decision, j.facts))
 	case policy.Hold, policy.Ticket:
+		if s.start.wantsReplication() {
+			return j, nil, nil, true, s.refuseRecorded(ctx, g, j, cannotBeHeld(j.Decision, j.facts))
+		}
 		return j, all, &held{gated: g, decision: j.Decision, decided: j.facts, waits: j.waits, all: all, now: t.now}, false, nil
 	case policy.Warn:
 		if err := s.record(ctx, approval.KindWarned, j.Decision, g.text); err != nil {

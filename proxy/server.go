@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -14,9 +16,10 @@ import (
 )
 
 const (
-	serverBuffer = 16 << 10
-	// bulkBuffer is what the buffer grows to while the server sends more than
-	// fits: COPY out and large results go through in fewer reads.
+	// serverBuffer is what an idle session keeps for reading.
+	serverBuffer = 4 << 10
+	// bulkBuffer is what is read into while the server sends more than that: COPY
+	// out and large results go through in fewer reads.
 	bulkBuffer = 128 << 10
 	// maxWhole bounds the messages of the server that are looked at as a whole
 	// (errors, notices, notifications, parameters).
@@ -26,8 +29,9 @@ const (
 // serverReader is the state of the server goroutine.
 type serverReader struct {
 	buf  []byte
-	w    int   // end of what has been read into buf
-	rest int64 // bytes still to come of a message that is passed on unseen
+	lent *[]byte // buf, if it is one of bulkBuffers
+	w    int     // end of what has been read into buf
+	rest int64   // bytes still to come of a message that is passed on unseen
 
 	altered bool   // something must not go to the client as it came
 	out     []byte // what goes instead, when altered
@@ -36,7 +40,8 @@ type serverReader struct {
 	sasl       bool // the server has asked for SASL
 	negotiated bool // NegotiateProtocolVersion has been dealt with
 	finished   []finished
-	poke       bool // the session is to be drained and has become idle
+	signalled  []uint32 // process IDs that pg_cancel_backend has reached
+	poke       bool     // the session is to be drained and has become idle
 }
 
 // finished is a grant whose statement the server has answered.
@@ -49,16 +54,17 @@ type finished struct {
 // fromServer relays the server to the client until one of them ends. Rows go
 // through as runs of whole messages without being decoded.
 func (s *session) fromServer() error {
-	r := serverReader{buf: make([]byte, serverBuffer)}
+	r := serverReader{buf: make([]byte, serverBuffer), negotiated: s.p.verifiers != nil}
 	for {
 		n, err := s.server.Read(r.buf[r.w:])
 		if n > 0 {
 			full := r.w+n == len(r.buf)
 			r.w += n
-			if err := s.relay(&r); err != nil {
+			owes, err := s.relay(&r)
+			if err != nil {
 				return err
 			}
-			r.resize(full)
+			r.resize(full, owes)
 		}
 		if err != nil {
 			return fmt.Errorf("read from server: %w", err)
@@ -66,42 +72,54 @@ func (s *session) fromServer() error {
 	}
 }
 
-// resize lets the buffer follow the traffic: an idle session keeps a small one.
-func (r *serverReader) resize(full bool) {
+// bulkBuffers are lent to sessions whose server sends much. With 16 KiB of its own
+// for each, 5,000 idle TLS sessions took 315 MB; with 4 KiB and these,
+// 274 MB; with TLS to the server, too, 422 and 358 MB (BenchmarkIdleTLS in
+// cmd/pgsluice).
+var bulkBuffers = sync.Pool{New: func() any { b := make([]byte, bulkBuffer); return &b }}
+
+// resize lets the buffer follow the traffic. full says that the last read filled
+// it, owes that the server has more to say.
+func (r *serverReader) resize(full, owes bool) {
 	switch {
 	case full && len(r.buf) < bulkBuffer:
-	case !full && len(r.buf) > serverBuffer && r.w <= serverBuffer/2 && r.rest == 0:
-		r.buf = append(make([]byte, 0, serverBuffer), r.buf[:r.w]...)[:serverBuffer]
-		return
-	default:
-		return
+		r.lent = bulkBuffers.Get().(*[]byte)
+		copy(*r.lent, r.buf[:r.w])
+		r.buf = *r.lent
+	case !owes && len(r.buf) > serverBuffer && r.w <= serverBuffer/2 && r.rest == 0:
+		kept := append(make([]byte, 0, serverBuffer), r.buf[:r.w]...)[:serverBuffer]
+		r.giveBack()
+		r.buf = kept
 	}
-	r.grow(2 * len(r.buf))
+}
+
+// giveBack ends the loan of a bulk buffer, if there is one.
+func (r *serverReader) giveBack() {
+	if r.lent != nil {
+		bulkBuffers.Put(r.lent)
+		r.lent, r.buf = nil, nil
+	}
 }
 
 func (r *serverReader) grow(size int) {
 	bigger := make([]byte, size)
 	copy(bigger, r.buf[:r.w])
+	r.giveBack()
 	r.buf = bigger
 }
 
-// relay sends on what has been read.
-func (s *session) relay(r *serverReader) error {
+// relay sends on what has been read. It reports whether the server owes more.
+func (s *session) relay(r *serverReader) (owes bool, err error) {
 	r.altered, r.from, r.out, r.poke = false, 0, r.out[:0], false
 	pos := 0
 	if r.rest > 0 {
 		pos = int(min(r.rest, int64(r.w)))
 		r.rest -= int64(pos)
 	}
-	s.mu.Lock()
-	pos, err := s.scanServer(r, pos)
-	var settled chan struct{}
-	if s.settled != nil && (s.q.len() <= s.settledAt || s.q.copyIn) {
-		settled, s.settled = s.settled, nil
-	}
-	s.mu.Unlock()
+	pos, settled, owes, err := s.scanned(r, pos)
+	s.withdrawSignalled(r)
 	if err != nil {
-		return fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
+		return owes, fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
 	}
 	send := r.buf[r.from:pos]
 	if r.altered {
@@ -113,7 +131,7 @@ func (s *session) relay(r *serverReader) error {
 		_, err := s.client.Write(send)
 		s.clientWrite.Unlock()
 		if err != nil {
-			return fmt.Errorf("write to client: %w", err)
+			return owes, fmt.Errorf("write to client: %w", err)
 		}
 	}
 	if settled != nil {
@@ -127,7 +145,20 @@ func (s *session) relay(r *serverReader) error {
 	if r.poke {
 		s.wakeClientReader()
 	}
-	return nil
+	return owes, nil
+}
+
+// scanned is scanServer with the lock taken, and given back also by a panic: others
+// need it to see how the session ends. It returns what to close once the client
+// has what it was sent.
+func (s *session) scanned(r *serverReader, pos int) (_ int, settled chan struct{}, owes bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pos, err = s.scanServer(r, pos)
+	if s.settled != nil && (s.q.len() <= s.settledAt || s.q.copyIn) {
+		settled, s.settled = s.settled, nil
+	}
+	return pos, settled, !s.q.empty(), err
 }
 
 // scanServer walks the whole messages from pos on and returns where they end.
@@ -139,7 +170,7 @@ func (s *session) scanServer(r *serverReader, pos int) (int, error) {
 			return pos, fmt.Errorf("message %q announces a negative length", typ)
 		}
 		total := headerLen + body
-		if s.question == nil && streamed(typ) {
+		if s.question == nil && streamed(typ) && !(typ == 'D' && s.signals()) {
 			if typ != 'D' && typ != 'd' {
 				if _, _, err := s.q.answered(typ); err != nil {
 					return pos, err
@@ -213,7 +244,7 @@ func (s *session) serverSays(r *serverReader, typ byte, at, next int) error {
 				r.replace(at, next, merged)
 				return nil
 			}
-			r.replace(at, at, negotiateFrame(newestProtocol, s.start.stripped))
+			r.replace(at, at, negotiateFrame(min(s.start.requested, newestProtocol), s.start.stripped))
 		}
 	}
 	switch typ {
@@ -233,6 +264,8 @@ func (s *session) serverSays(r *serverReader, typ byte, at, next int) error {
 		return nil
 	case 'E':
 		return s.serverFailed(r, frame, at, next)
+	case 'D':
+		return s.signalAnswered(r, frame)
 	case 'G', 'H', 'W':
 		return s.copyStarted(typ)
 	}
@@ -278,11 +311,6 @@ func (s *session) authentication(r *serverReader, frame []byte, at, next int) er
 	return nil
 }
 
-const (
-	authenticationOk   = 0
-	authenticationSASL = 10
-)
-
 // withoutChannelBinding is an AuthenticationSASL without the mechanisms that
 // bind to a TLS channel.
 func withoutChannelBinding(frame []byte) []byte {
@@ -302,6 +330,22 @@ func withoutChannelBinding(frame []byte) []byte {
 	})
 }
 
+// hintAtLogin says what can be done about a log-in that fails because the proxy is
+// in between, if that is why; sasl tells that the client went through SCRAM.
+func (s *session) hintAtLogin(e *pgproto3.ErrorResponse, sasl bool) bool {
+	switch {
+	case e.Code != "28000" || e.Hint != "":
+		return false
+	case sasl && s.clientTLS && s.serverTLS:
+		e.Hint = channelBindingHint
+	case !sasl && strings.Contains(e.Message, "certificate"):
+		e.Hint = certificateHint
+	default:
+		return false
+	}
+	return true
+}
+
 func (s *session) copyStarted(typ byte) error {
 	if _, _, err := s.q.answered(typ); err != nil && typ != 'W' {
 		return err
@@ -310,7 +354,10 @@ func (s *session) copyStarted(typ byte) error {
 	case 'G':
 		s.q.copyInStarted()
 	case 'W':
-		return fmt.Errorf("server began CopyBoth outside replication")
+		if !s.start.wantsReplication() {
+			return errors.New("server began CopyBoth outside replication")
+		}
+		s.q.copyInStarted() // as to what the client sends
 	}
 	return nil
 }
@@ -350,6 +397,7 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 	s.tx = status
 	if o.sent == startUp {
 		// Logged in: the deadline for that is over.
+		s.loggedIn()
 		if err := s.client.SetDeadline(time.Time{}); err != nil {
 			return fmt.Errorf("clear deadline: %w", err)
 		}
@@ -391,8 +439,7 @@ func (s *session) serverFailed(r *serverReader, frame []byte, at, next int) erro
 		severity = e.Severity
 	}
 	if severity == "FATAL" || severity == "PANIC" {
-		if s.tx == 0 && r.sasl && s.clientTLS && s.serverTLS && e.Code == "28000" && e.Hint == "" {
-			e.Hint = channelBindingHint
+		if s.tx == 0 && s.hintAtLogin(&e, r.sasl) {
 			hinted, err := e.Encode(nil)
 			if err != nil {
 				return fmt.Errorf("ErrorResponse: %w", err)

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/xdg-go/scram"
@@ -34,7 +33,7 @@ const (
 func ParsePassword(text string) (Password, error) {
 	switch {
 	case strings.HasPrefix(text, scramPrefix):
-		v, err := parseSCRAM(strings.TrimPrefix(text, scramPrefix))
+		v, err := parseSCRAM(text)
 		return Password{scram: v}, err
 	case strings.HasPrefix(text, argon2Prefix):
 		h, err := parseArgon2(strings.TrimPrefix(text, argon2Prefix))
@@ -65,29 +64,17 @@ func NewSCRAMVerifier(password string) (string, error) {
 }
 
 func parseSCRAM(text string) (*scram.StoredCredentials, error) {
-	factors, keys, ok := strings.Cut(text, "$")
-	iterations, salt, ok2 := strings.Cut(factors, ":")
-	stored, server, ok3 := strings.Cut(keys, ":")
-	if !ok || !ok2 || !ok3 {
-		return nil, errors.New("a SCRAM-SHA-256 verifier reads SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey")
+	v, err := parseVerifier(text)
+	if err != nil {
+		return nil, err
 	}
-	n, err := strconv.Atoi(iterations)
-	if err != nil || n < scramIterations || n > 10_000_000 {
-		return nil, fmt.Errorf("a SCRAM-SHA-256 verifier needs at least %d iterations", scramIterations)
-	}
-	var raw [3][]byte
-	for i, field := range []string{salt, stored, server} {
-		if raw[i], err = base64.StdEncoding.DecodeString(field); err != nil {
-			return nil, errors.New("a SCRAM-SHA-256 verifier has salt and keys in base64")
-		}
-	}
-	if len(raw[0]) == 0 || len(raw[1]) != 32 || len(raw[2]) != 32 {
-		return nil, errors.New("a SCRAM-SHA-256 verifier has a salt and two keys of 32 bytes")
+	if v.iterations < scramIterations {
+		return nil, fmt.Errorf("a SCRAM-SHA-256 verifier of a person needs at least %d iterations", scramIterations)
 	}
 	return &scram.StoredCredentials{
-		KeyFactors: scram.KeyFactors{Salt: string(raw[0]), Iters: n},
-		StoredKey:  raw[1],
-		ServerKey:  raw[2],
+		KeyFactors: scram.KeyFactors{Salt: string(v.salt), Iters: v.iterations},
+		StoredKey:  v.storedKey,
+		ServerKey:  v.serverKey,
 	}, nil
 }
 

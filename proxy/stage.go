@@ -14,7 +14,9 @@ import (
 type stage struct {
 	in   []byte // client bytes; [r:w] is unread
 	r, w int
-	rest int64 // bytes still to come of COPY data that is passed on unseen
+	rest int64 // bytes still to come of a message that is passed on unseen
+
+	dropping bool // they are dropped instead
 
 	out  []byte
 	owed []stagedOwed
@@ -41,6 +43,11 @@ type stage struct {
 	// prepares is what portals bound to a PREPARE would make of a name, by
 	// Execute at any time while the portal is there.
 	prepares names
+
+	// cancelPortal is the portal that was bound last in the open batch, and cancels
+	// the process ID that it cancels when it runs.
+	cancelPortal string
+	cancels      uint32
 
 	defining   int               // entries of owed that may define a prepared statement
 	unsettling bool              // something in the open batch ran, and may have changed how text is read
@@ -163,7 +170,7 @@ func (s *session) transaction(nothingStaged bool) txState {
 func (t *stage) endBatch() {
 	t.batch, t.batchSent = false, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.now = 0
+	t.now, t.cancels = 0, 0
 }
 
 // closing is what a Close is owed, and forgets once answered.
@@ -191,6 +198,9 @@ func (t *stage) executing(frame []byte) owed {
 		return o // the server answers 08P01
 	}
 	t.unsettling = true // by a function behind a view, if by nothing else
+	if t.cancels != 0 && serverName(portal) == t.cancelPortal {
+		o.owedMore = &owedMore{cancels: t.cancels}
+	}
 	effects, known := t.bound[serverName(portal)]
 	if !known {
 		t.now = anyState
@@ -249,18 +259,9 @@ func (s *session) send(n, entries int) error {
 	if len(t.held) > 0 && n > t.held[0].at {
 		return errors.New("a held message was about to be sent without an answer") // no path leads here
 	}
-	s.mu.Lock()
-	if err := s.waitOwed(maxOwed); err != nil {
-		s.mu.Unlock()
+	if err := s.owe(entries); err != nil {
 		return err
 	}
-	for _, o := range t.owed[:entries] {
-		if o.definesNames() {
-			t.defining--
-		}
-		s.q.sentOne(o.owed)
-	}
-	s.mu.Unlock()
 	if _, err := s.server.Write(t.out[:n]); err != nil {
 		return fmt.Errorf("write to server: %w", err)
 	}
@@ -278,12 +279,33 @@ func (s *session) send(n, entries int) error {
 	return nil
 }
 
+// owe notes the answers owed for the first staged entries.
+func (s *session) owe(entries int) error {
+	t := &s.toServer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.waitOwed(maxOwed); err != nil {
+		return err
+	}
+	for _, o := range t.owed[:entries] {
+		if o.definesNames() {
+			t.defining--
+		}
+		s.q.sentOne(o.owed)
+	}
+	return nil
+}
+
+// errDuringCopy says that the client sends something else while the server reads
+// COPY data: the server ends the session for it.
+var errDuringCopy = errors.New("unexpected message during COPY from stdin")
+
 // waitOwed waits until no more than most answers are owed. The caller holds mu,
 // which is given up meanwhile.
 func (s *session) waitOwed(most int) error {
 	for s.q.len() > most {
 		if s.q.copyIn { // only the client can end it, and it has said something else
-			return &protocolError{"unexpected message during COPY from stdin"}
+			return errDuringCopy
 		}
 		settled := make(chan struct{})
 		s.settled, s.settledAt = settled, most

@@ -37,7 +37,7 @@ import (
 const testPassword = "correct horse"
 
 // aConfig is a configuration with bob of group dba and a state of its own.
-func aConfig(t *testing.T) *config {
+func aConfig(t testing.TB) *config {
 	t.Helper()
 	verifier, err := proxy.NewSCRAMVerifier(testPassword)
 	if err != nil {
@@ -57,7 +57,7 @@ func aConfig(t *testing.T) *config {
 	return c
 }
 
-func writePolicy(t *testing.T, c *config, rule string) {
+func writePolicy(t testing.TB, c *config, rule string) {
 	t.Helper()
 	text := "version: 1\nrules:\n  - {id: " + rule + ", match: {statement: [truncate]}, action: hold, approve: [{group: dba, count: 1}]}\n"
 	if err := os.WriteFile(c.Policy, []byte(text), 0o600); err != nil {
@@ -108,6 +108,28 @@ func TestStopEndsSessionsOfTheConsole(t *testing.T) {
 	}
 	if _, err := conn.Exec(context.Background(), "SHOW HELP").ReadAll(); err == nil {
 		t.Error("the session goes on")
+	}
+}
+
+// With all sessions taken, and all held, people still get in to decide.
+func TestConsoleHasRoomWhenAllSessionsAreTaken(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	c := aConfig(t)
+	c.Server.Address = cluster.Addr()
+	c.Limits.Sessions = 1
+	r := started(t, c)
+	defer r.Stop(context.Background())
+	dsn := cluster.DSNAt(r.Addr().String(), "postgres", cluster.Superuser)
+	only, err := pgconn.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer only.Close(context.Background())
+	if _, err := pgconn.Connect(t.Context(), dsn); err == nil {
+		t.Error("there is room for a second session")
+	}
+	if _, err := console(t, r.Addr().String(), "bob").Exec(t.Context(), "SHOW SESSIONS").ReadAll(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -189,11 +211,11 @@ type process struct {
 	ended bool
 }
 
-func serveProcess(t *testing.T, c *config) *process {
+func serveProcess(t testing.TB, c *config, edit ...func(*exec.Cmd)) *process {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pgsluice.yaml")
-	text := fmt.Sprintf("listen: 127.0.0.1:0\nserver: {address: %q}\npolicy: %s\nledger: %s\naudit: {dir: %s}\nlog: {format: json}\npeople:\n",
-		c.Server.Address, c.Policy, c.Ledger, c.AuditDir)
+	text := fmt.Sprintf("listen: 127.0.0.1:0\nserver: {address: %q}\npolicy: %s\nledger: %s\naudit: {dir: %s}\ndrain: %s\nlog: {format: json}\npeople:\n",
+		c.Server.Address, c.Policy, c.Ledger, c.AuditDir, c.Drain)
 	for _, p := range c.People {
 		text += fmt.Sprintf("  - {name: %s, groups: [dba], password: %q}\n", p.Name, p.Password)
 	}
@@ -201,6 +223,9 @@ func serveProcess(t *testing.T, c *config) *process {
 		t.Fatal(err)
 	}
 	p := &process{Cmd: exec.Command("pgsluice", "serve", "--config", file)}
+	for _, f := range edit {
+		f(p.Cmd)
+	}
 	stderr, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +244,7 @@ func serveProcess(t *testing.T, c *config) *process {
 }
 
 // said waits until the log has the message, and returns its address.
-func (p *process) said(t *testing.T, msg string) string {
+func (p *process) said(t testing.TB, msg string) string {
 	t.Helper()
 	for p.lines.Scan() {
 		p.log = append(p.log, p.lines.Text())
@@ -235,7 +260,7 @@ func (p *process) said(t *testing.T, msg string) string {
 	return ""
 }
 
-func (p *process) signal(t *testing.T, s os.Signal) {
+func (p *process) signal(t testing.TB, s os.Signal) {
 	t.Helper()
 	if err := p.Process.Signal(s); err != nil {
 		t.Fatal(err)
@@ -243,7 +268,7 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 }
 
 // endsWell waits for the end, which has to be exit code 0.
-func (p *process) endsWell(t *testing.T) {
+func (p *process) endsWell(t testing.TB) {
 	t.Helper()
 	p.said(t, "stopped")
 	for p.lines.Scan() {
@@ -318,7 +343,7 @@ func TestSecondSignalStopsWhatIsBusy(t *testing.T) {
 }
 
 // pki writes a CA and a certificate for host that it has signed.
-func pki(t *testing.T, host string) (ca, cert, key string) {
+func pki(t testing.TB, host string) (ca, cert, key string) {
 	t.Helper()
 	dir := t.TempDir()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
