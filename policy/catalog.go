@@ -87,6 +87,11 @@ type Relation struct {
 	// asked about apart.
 	Empty bool `json:"empty,omitempty"`
 
+	// Size is that of a table itself in bytes, and Live how many rows the statistics
+	// count in it, of what a statement names.
+	Size *int64 `json:"size,omitempty"`
+	Live *int64 `json:"live,omitempty"`
+
 	// LastValue is that of a sequence which counts up, where the role may see it and
 	// there is one.
 	LastValue *int64 `json:"last_value,omitempty"`

@@ -123,6 +123,10 @@ type Action struct {
 	// hold no row, or what it names is not there.
 	Empty bool
 
+	// Tool is whose lock or version table the action rewrites, in the way in which that
+	// tool does it: see toolTables.
+	Tool string
+
 	judged []judged      // what Where was judged by
 	byKey  int           // AtMostRows as a kept catalogue says it, too
 	sets   []string      // the columns that UPDATE sets

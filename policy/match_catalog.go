@@ -61,6 +61,29 @@ func (c *emptyCondition) found(_ *Session, _ *Facts, a *Action) string {
 
 func (c *emptyCondition) String() string { return "empty: " + strconv.FormatBool(c.want) }
 
+// toolTableCondition is `tool_table: true`: the action is known to rewrite the lock
+// or the version of a tool, as the tool does it.
+type toolTableCondition struct{ want bool }
+
+func (c *toolTableCondition) met(_ *Session, _ *Facts, a *Action) truth {
+	if unread(a) {
+		return cannotTell
+	}
+	return truthOf((a.Tool != "") == c.want)
+}
+
+func (c *toolTableCondition) found(_ *Session, _ *Facts, a *Action) string {
+	switch {
+	case unread(a):
+		return "the tables cannot be read"
+	case a.Tool != "":
+		return "its table is one that " + a.Tool + " keeps for itself"
+	}
+	return "its table is not known to be one that a tool keeps for itself"
+}
+
+func (c *toolTableCondition) String() string { return "tool_table: " + strconv.FormatBool(c.want) }
+
 // cascadesCondition is `cascades: ["billing.*"]`, over the tables that foreign
 // keys, triggers and rules take an action to.
 type cascadesCondition struct{ globs objectGlobs }

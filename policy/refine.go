@@ -56,6 +56,7 @@ func (c *Catalog) refine(a Action) (Action, []setOff) {
 	off, evenWithoutRows := c.reach(&a, written)
 	a.AtMostRows = c.atMostRows(&a)
 	a.Empty = c.findsNothing(&a) && !evenWithoutRows
+	a.Tool = c.toolOf(&a, written)
 	return a, off
 }
 

@@ -16,7 +16,7 @@ var (
 	defaultKeys = []string{"allowed", "unparsed", "unknown", "approve"}
 	ruleKeys    = []string{"id", "title", "match", "when", "action", "approve", "undo", "hint", "final", "scope"}
 	matchKeys   = []string{"statement", "where", "table", "function", "cascade", "cascades",
-		"temporary", "empty", "taken_back", "setting", "user", "role", "database",
+		"temporary", "empty", "tool_table", "taken_back", "setting", "user", "role", "database",
 		"application", "address", "transaction", "restore", "time", "rows", "share", "budget", "unmeasured"}
 	settingKeys = []string{"name", "values"}
 	timeKeys    = []string{"days", "from", "to", "zone"}
@@ -289,6 +289,10 @@ func (d *document) condition(e entry) condition {
 	case "empty":
 		if b, ok := d.boolean(e.val, e.key); ok {
 			return &emptyCondition{b}
+		}
+	case "tool_table":
+		if b, ok := d.boolean(e.val, e.key); ok {
+			return &toolTableCondition{b}
 		}
 	case "taken_back":
 		if b, ok := d.boolean(e.val, e.key); ok {

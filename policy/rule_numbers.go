@@ -13,7 +13,7 @@ var (
 
 	// textKeys are the conditions that only the text of a statement can meet, or
 	// what the catalogue says of that text.
-	textKeys = []string{"where", "function", "cascade", "cascades", "temporary", "empty", "taken_back", "setting"}
+	textKeys = []string{"where", "function", "cascade", "cascades", "temporary", "empty", "tool_table", "taken_back", "setting"}
 )
 
 // maxWindow bounds how long a ledger must remember what was spent.

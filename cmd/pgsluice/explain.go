@@ -211,6 +211,9 @@ func actionParts(a policy.Action) []string {
 	if a.Empty {
 		parts = append(parts, "finds nothing to act on")
 	}
+	if a.Tool != "" {
+		parts = append(parts, "its table is one that "+a.Tool+" keeps for itself")
+	}
 	if len(a.Triggers) > 0 {
 		parts = append(parts, "sets off "+strings.Join(a.Triggers, ", "))
 	}

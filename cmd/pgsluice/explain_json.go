@@ -38,6 +38,7 @@ type actionJSON struct {
 
 	AtMostRows  int           `json:"at_most_rows,omitempty"`
 	Empty       bool          `json:"empty,omitempty"`
+	Tool        string        `json:"tool,omitempty"`
 	Triggers    []string      `json:"triggers,omitempty"`
 	Cascades    []cascadeJSON `json:"cascades,omitempty"`
 	CascadesCut bool          `json:"cascades_cut,omitempty"`
@@ -99,7 +100,7 @@ func explainJSON(p *policy.Policy, outcomes []policy.Outcome) []explanation {
 			e.Actions = append(e.Actions, actionJSON{
 				Class: string(a.Class), Carrier: a.Carrier, Tables: tableStrings(a.Tables),
 				Where: a.Where.String(), Proof: a.Proof, Cascade: a.Cascade, Functions: a.Functions,
-				AtMostRows: a.AtMostRows, Empty: a.Empty, Triggers: a.Triggers,
+				AtMostRows: a.AtMostRows, Empty: a.Empty, Tool: a.Tool, Triggers: a.Triggers,
 				Cascades: cascadesJSON(a.Cascades), CascadesCut: a.CascadesCut,
 			})
 		}

@@ -96,6 +96,8 @@ SELECT pg_catalog.json_build_object(
       'row_security', r.relrowsecurity, 'empty', r.acted AND CASE WHEN r.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog."char"[])
           THEN pg_catalog.pg_relation_size(r.oid) OPERATOR(pg_catalog.=) 0
           ELSE r.relkind OPERATOR(pg_catalog.=) 'p' END,
+      'size', CASE WHEN r.named AND r.relkind OPERATOR(pg_catalog.=) 'r' THEN pg_catalog.pg_relation_size(r.oid) END,
+      'live', CASE WHEN r.named AND r.relkind OPERATOR(pg_catalog.=) 'r' THEN pg_catalog.pg_stat_get_live_tuples(r.oid) END,
       'last_value', CASE WHEN r.relkind OPERATOR(pg_catalog.=) 'S' AND pg_catalog.has_sequence_privilege(r.oid, 'USAGE,SELECT')
           AND EXISTS (SELECT FROM pg_catalog.pg_sequence q WHERE q.seqrelid OPERATOR(pg_catalog.=) r.oid AND q.seqincrement OPERATOR(pg_catalog.>) 0::pg_catalog.int8)
           THEN pg_catalog.pg_sequence_last_value(r.oid) END,
