@@ -238,7 +238,7 @@ func reason(r *Rule, s *Session, f *Facts, a *Action) string {
 	for _, c := range r.matches {
 		switch c.(type) {
 		case *whereCondition, *tableCondition, *functionCondition: // said already
-		case *temporaryCondition, *emptyCondition, *takenBackCondition: // that nothing excuses it says nothing
+		case *temporaryCondition, *emptyCondition, *toolTableCondition, *takenBackCondition: // that nothing excuses it says nothing
 		case *cascadeCondition:
 			why = append(why, "CASCADE")
 		default:
