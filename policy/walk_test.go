@@ -75,7 +75,7 @@ func TestRowsAreChangedByTheseStatements(t *testing.T) {
 		{"COPY parts FROM STDIN", "copy_from parts"},
 		{"COPY parts FROM '/tmp/x'", "copy_from_file parts"},
 		{"COPY parts FROM PROGRAM 'cat'", "copy_from_program parts"},
-		{"SELECT setval('s', 1)", "select; setval setval()"},
+		{"SELECT setval('s', 1)", "select; setval s setval()"},
 		{"SELECT lo_unlink(7), lo_put(8, 0, 'x'), lo_create(9)",
 			"select; large_object_drop lo_unlink(); large_object_write lo_put(); large_object_create lo_create()"},
 		{"SELECT * INTO copies FROM parts", "select_into copies"},
