@@ -22,19 +22,20 @@ const (
 	// statement nobody has seen. It is the meaning of the zero value, too.
 	ClassUnknown Class = "unknown"
 
-	classSelect          Class = "select"
-	classSelectForUpdate Class = "select_for_update"
-	classInsert          Class = "insert"
-	classUpdate          Class = "update"
-	classDelete          Class = "delete"
-	classMerge           Class = "merge"
-	classSetval          Class = "setval"
-	classSetvalForward   Class = "setval_forward" // by the catalogue: see setval.go
-	classSet             Class = "set"
-	classFunctionCall    Class = "function_call"
-	classDoPlain         Class = "do_plain" // DO of a block that does no more than its statements
-	classSQLFunctionCall Class = "sql_function_call"
-	classServerFunction  Class = "server_function"
+	classSelect                  Class = "select"
+	classSelectForUpdate         Class = "select_for_update"
+	classInsert                  Class = "insert"
+	classUpdate                  Class = "update"
+	classDelete                  Class = "delete"
+	classMerge                   Class = "merge"
+	classSetval                  Class = "setval"
+	classSetvalForward           Class = "setval_forward" // by the catalogue: see setval.go
+	classSet                     Class = "set"
+	classFunctionCall            Class = "function_call"
+	classDoPlain                 Class = "do_plain"                  // DO of a block that does no more than its statements
+	classCreateTemporaryFunction Class = "create_temporary_function" // that only inserts: see temporary_function.go
+	classSQLFunctionCall         Class = "sql_function_call"
+	classServerFunction          Class = "server_function"
 )
 
 // groups are the groups of classes that a rule can name. A class may be in
@@ -55,7 +56,7 @@ var groups = map[string]string{
 		create_or_replace_view create_or_replace_rule create_or_replace_trigger
 		create_or_replace_aggregate create_or_replace_language
 		create_or_replace_transform create_table create_foreign_table create_table_as select_into create_view
-		create_materialized_view create_index create_index_concurrently
+		create_materialized_view create_temporary_function create_index create_index_concurrently
 		create_sequence create_schema create_type create_domain create_function
 		create_procedure create_aggregate create_operator create_operator_class
 		create_operator_family create_trigger create_event_trigger create_rule

@@ -153,7 +153,9 @@ func (w *walker) utility(n *pg.Node, a Action) {
 			w.children(s.CreateStmt.Partbound.ProtoReflect(), a.Carrier)
 		}
 	case *pg.Node_ViewStmt, *pg.Node_CreateTrigStmt, *pg.Node_CreatePolicyStmt, *pg.Node_AlterPolicyStmt,
-		*pg.Node_CreateDomainStmt, *pg.Node_CreateFunctionStmt, *pg.Node_CreateForeignTableStmt:
+		*pg.Node_CreateDomainStmt, *pg.Node_CreateForeignTableStmt:
+	case *pg.Node_CreateFunctionStmt:
+		w.temporaryFunction(s.CreateFunctionStmt, a.Carrier)
 	case nil:
 	default:
 		if m := statementMessage(n); m != nil {

@@ -53,6 +53,8 @@ START TRANSACTION;
 ;
 SELECT "id", "n", "e", "j", "createdAt", "updatedAt", "deletedAt" FROM "Us" AS "U" WHERE ("U"."deletedAt" IS NULL AND "U"."n" = 'z') LIMIT 1;
 ;
+CREATE OR REPLACE FUNCTION pg_temp.testfunc(OUT response "Us", OUT sequelize_caught_exception text) RETURNS RECORD AS $func_0473b95d29e54c0a999ad952ddb53a48$ BEGIN INSERT INTO "Us" ("id","n","createdAt","updatedAt") VALUES (DEFAULT,'z','2026-11-21 18:08:26.857 +00:00','2026-11-21 18:08:26.857 +00:00') RETURNING * INTO response; EXCEPTION WHEN unique_violation THEN GET STACKED DIAGNOSTICS sequelize_caught_exception = PG_EXCEPTION_DETAIL; END $func_0473b95d29e54c0a999ad952ddb53a48$ LANGUAGE plpgsql; SELECT (testfunc.response)."id", (testfunc.response)."n", (testfunc.response)."e", (testfunc.response)."j", (testfunc.response)."createdAt", (testfunc.response)."updatedAt", (testfunc.response)."deletedAt", testfunc.sequelize_caught_exception FROM pg_temp.testfunc(); DROP FUNCTION IF EXISTS pg_temp.testfunc();
+;
 COMMIT;
 ;
 SELECT count(*) AS "count" FROM "Us" AS "U" WHERE ("U"."deletedAt" IS NULL);
