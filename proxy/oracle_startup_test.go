@@ -216,7 +216,7 @@ func cancelAt(t *testing.T, addr string, pid uint32, key []byte) string {
 	return string(buf[:n])
 }
 
-// describing are the commands of psql that ask the catalogue; \\l+ also tells sizes,
+// describing are the commands of psql that ask the catalogue; \l+ also tells sizes,
 // which change by themselves.
 var describing = strings.Fields(`\d \d+ \da \dA \dAc \dAf \dAo \dAp \db \dc \dC \dConfig \dd \dD \ddp \dE \dew \des \deu \det \df \df+ \dF \dFd \dFp \dFt
 	\dg \di \di+ \dl \dL \dm \dn \dn+ \do \dO \dp \dP \dP+ \drds \dRp \dRs \ds \dt \dt+ \dT \dT+ \du \dv \dx \dX \dy \l \z \sf+ \sv`)
