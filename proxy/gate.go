@@ -36,6 +36,9 @@ type held struct {
 	name     string            // of the statement, for a Parse
 	now      txState           // what the transaction may be when it runs
 	at       int               // where the message begins in out
+
+	measured *policy.Impact // at the commit gate: what was done, and rolled back
+	ticket   bool           // it cannot run again by itself
 }
 
 // query gates a simple Query, all of its statements or none: splitting it would

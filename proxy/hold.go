@@ -136,7 +136,7 @@ func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*appro
 // statement_timeout goes on and locks are held.
 func (s *session) ticketOnly() bool {
 	for _, h := range s.toServer.held {
-		if h.decision.Verdict == policy.Ticket {
+		if h.ticket || h.decision.Verdict == policy.Ticket {
 			return true
 		}
 	}
@@ -290,6 +290,9 @@ func (s *session) release(ctx context.Context, w *approval.Waiter, first held) (
 func (s *session) judgedAnew() *refusal {
 	t := &s.toServer
 	for _, h := range t.held {
+		if h.measured != nil {
+			continue
+		}
 		if j := s.judgeEach(h.all, h.now); j.Verdict == policy.Block {
 			return blocked(j.Decision, j.facts)
 		}

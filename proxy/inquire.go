@@ -25,8 +25,10 @@ import (
 type question struct {
 	rows    [][]byte // the first column of each row
 	code    string   // SQLSTATE, if it failed
+	failure []byte   // and the ErrorResponse
 	late    bool     // the proxy has cancelled it itself
 	closes  int      // CloseCompletes to come, where no ReadyForQuery will
+	mayFail bool
 	settled chan struct{}
 }
 
@@ -92,7 +94,7 @@ func (s *session) show(names []string) ([]string, error) {
 	var rows [][]byte
 	var err error
 	if s.toServer.batchSent {
-		rows, err = s.inOpenBatch(messages, 2*len(names))
+		rows, err = s.inOpenBatch(messages, 2*len(names), false)
 	} else {
 		rows, err = s.put(messages)
 	}
@@ -107,8 +109,9 @@ func (s *session) show(names []string) ([]string, error) {
 }
 
 // inOpenBatch asks within the client's own open batch, of which part is on the
-// server already.
-func (s *session) inOpenBatch(messages []byte, closes int) ([][]byte, error) {
+// server already. A question that may fail takes the batch along: the server then
+// discards what comes up to Sync.
+func (s *session) inOpenBatch(messages []byte, closes int, mayFail bool) ([][]byte, error) {
 	flush := []byte{'H', 0, 0, 0, 4}
 	s.mu.Lock()
 	unanswered := !s.q.empty()
@@ -128,7 +131,7 @@ func (s *session) inOpenBatch(messages []byte, closes int) ([][]byte, error) {
 	case skipping:
 		return nil, errNotNow
 	}
-	return s.ask(append(messages, flush...), closes)
+	return s.ask(append(messages, flush...), closes, mayFail)
 }
 
 // execution appends the messages that run one statement and leave nothing
@@ -153,13 +156,13 @@ func execution(b []byte, sql string, parameters [][]byte) []byte {
 
 // put sends messages of the proxy's own, with a Sync, and waits for the answer.
 func (s *session) put(messages []byte) ([][]byte, error) {
-	return s.ask(append(messages, 'S', 0, 0, 0, 4), 0)
+	return s.ask(append(messages, 'S', 0, 0, 0, 4), 0, true)
 }
 
 // ask sends a question and waits for its answer, which ends with ReadyForQuery
 // or, if closes is not 0, with that many CloseCompletes.
-func (s *session) ask(messages []byte, closes int) ([][]byte, error) {
-	q := &question{settled: make(chan struct{}), closes: closes}
+func (s *session) ask(messages []byte, closes int, mayFail bool) ([][]byte, error) {
+	q := &question{settled: make(chan struct{}), closes: closes, mayFail: mayFail}
 	s.mu.Lock()
 	s.question = q
 	s.mu.Unlock()
@@ -192,8 +195,17 @@ func (s *session) ask(messages []byte, closes int) ([][]byte, error) {
 			return nil, errCancelled
 		}
 	}
-	return nil, fmt.Errorf("%w: SQLSTATE %s", errFailed, q.code)
+	return nil, &questionFailed{q.code, q.failure}
 }
+
+// questionFailed is errFailed with what the server said.
+type questionFailed struct {
+	code  string
+	frame []byte
+}
+
+func (e *questionFailed) Error() string { return fmt.Sprintf("%v: SQLSTATE %s", errFailed, e.code) }
+func (e *questionFailed) Unwrap() error { return errFailed }
 
 // answers takes a message of the server for the question that is under way. It
 // reports whether the message was part of the answer: notices, notifications
@@ -233,12 +245,20 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 		if e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC" {
 			return false, nil // the client must hear why its session ends
 		}
-		q.code = e.Code
-		if q.closes > 0 {
+		q.code, q.failure = e.Code, append([]byte(nil), frame...)
+		switch {
+		case q.closes > 0 && q.mayFail:
+			s.q.skipping = true
+			q.end(s)
+		case q.closes > 0:
 			return true, fmt.Errorf("the proxy's own question failed in an open batch (%s)", e.Code)
 		}
 		return true, nil
 	case 'Z':
+		if len(frame) != headerLen+1 {
+			return true, errShort
+		}
+		s.tx = frame[headerLen]
 		q.end(s)
 		return true, nil
 	}

@@ -36,7 +36,8 @@ type serverReader struct {
 	sasl       bool // the server has asked for SASL
 	negotiated bool // NegotiateProtocolVersion has been dealt with
 	finished   []finished
-	poke       bool // the session is to be drained and has become idle
+	poke       bool // the client's goroutine has something to do
+	fatal      bool // the server ends the session
 }
 
 // finished is a grant whose statement the server has answered.
@@ -99,17 +100,36 @@ func (s *session) relay(r *serverReader) error {
 	if s.settled != nil && (s.q.len() <= s.settledAt || s.q.copyIn) {
 		settled, s.settled = s.settled, nil
 	}
-	s.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
-	}
 	send := r.buf[r.from:pos]
 	if r.altered {
 		r.out = append(r.out, send...)
 		send = r.out
 	}
+	writing := false
+	if s.kept != nil && r.fatal {
+		s.kept.without("CIsZ")
+		send, s.kept = append(s.kept.frames, send...), nil
+	}
+	if s.kept != nil {
+		// What the client may see comes before whatever the other goroutine gives
+		// it, once it has seen that the answer is complete.
+		if send = s.kept.add(send, r.rest); len(send) > 0 {
+			s.clientWrite.Lock()
+			writing = true
+		}
+		r.poke = r.poke || s.copying && s.q.empty()
+	}
+	s.mu.Unlock()
+	if err != nil {
+		if writing {
+			s.clientWrite.Unlock()
+		}
+		return fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
+	}
 	if len(send) > 0 {
-		s.clientWrite.Lock()
+		if !writing {
+			s.clientWrite.Lock()
+		}
 		_, err := s.client.Write(send)
 		s.clientWrite.Unlock()
 		if err != nil {
@@ -345,9 +365,10 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 			s.known.ran(o.effects, s.failure != "")
 		}
 		s.finishRunning(r, o)
-		s.failure, s.tag = "", s.tag[:0]
+		s.failed, s.failure, s.tag = s.failure, "", s.tag[:0]
 	}
 	s.tx = status
+	s.segments++
 	if o.sent == startUp {
 		// Logged in: the deadline for that is over.
 		if err := s.client.SetDeadline(time.Time{}); err != nil {
@@ -399,6 +420,7 @@ func (s *session) serverFailed(r *serverReader, frame []byte, at, next int) erro
 			}
 			r.replace(at, next, hinted)
 		}
+		r.fatal = true
 		return nil // the server closes; its end of file ends the session
 	}
 	first := s.q.first()

@@ -50,7 +50,11 @@ type session struct {
 	settledAt int
 	question  *question // the proxy's own, while it is under way
 	settings  settings
-	failure   string // SQLSTATE of an error since the last ReadyForQuery
+	kept      *withheld // not nil while answers are kept back
+	copying   bool      // COPY data is awaited by a statement whose effect is measured
+	failure   string    // SQLSTATE of an error since the last ReadyForQuery
+	failed    string    // and before it
+	segments  uint64    // answers that have ended with ReadyForQuery
 	tag       []byte // last command tag since then, with its NUL
 
 	pid     uint32

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +42,12 @@ type stage struct {
 	// prepares is what portals bound to a PREPARE would make of a name, by
 	// Execute at any time while the portal is there.
 	prepares names
+
+	// What the open transaction has done, for the commit gate.
+	work      work
+	risky     bool // something in the open batch has to be measured before it commits
+	controls  bool // something in it begins or ends transactions
+	following *run // not nil while the client sends COPY data for it
 
 	defining   int               // entries of owed that may define a prepared statement
 	unsettling bool              // something in the open batch ran, and may have changed how text is read
@@ -123,13 +130,16 @@ func (s *session) inBatch() {
 	}
 	t.batch, t.batchSent = true, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.unsettling = false
+	t.unsettling, t.risky, t.controls = false, false, false
 	clear(t.bound)
 	t.now = s.transaction(len(t.owed) == 0)
 	t.based = t.now != anyState
 	if t.now == outside {
 		clear(t.executes) // portals end with their transaction, and what they made stays
 		s.keepPrepared()
+		if t.work.digest != nil || t.work.risky {
+			s.settleWork(context.Background(), approval.Failed, "rolled back")
+		}
 	}
 }
 
@@ -281,14 +291,22 @@ func (s *session) send(n, entries int) error {
 // waitOwed waits until no more than most answers are owed. The caller holds mu,
 // which is given up meanwhile.
 func (s *session) waitOwed(most int) error {
+	data, err := s.waitOwedOrData(most)
+	if err == nil && data { // only the client can end it, and it has said something else
+		err = &protocolError{"unexpected message during COPY from stdin"}
+	}
+	return err
+}
+
+// waitOwedOrData waits as waitOwed does, or until the server wants COPY data.
+func (s *session) waitOwedOrData(most int) (data bool, err error) {
 	for s.q.len() > most {
-		if s.q.copyIn { // only the client can end it, and it has said something else
-			return &protocolError{"unexpected message during COPY from stdin"}
+		if s.q.copyIn {
+			return true, nil
 		}
 		settled := make(chan struct{})
 		s.settled, s.settledAt = settled, most
 		s.mu.Unlock()
-		var err error
 		select {
 		case <-settled:
 		case <-s.gone:
@@ -296,10 +314,10 @@ func (s *session) waitOwed(most int) error {
 		}
 		s.mu.Lock()
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // settle sends everything before the open batch and waits until the server has

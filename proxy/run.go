@@ -1,0 +1,467 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/pgsluice/pgsluice/policy"
+	"github.com/pgsluice/pgsluice/policy/approval"
+)
+
+// A run is a message, or an extended batch with its Sync, that the commit gate
+// follows from here to its ReadyForQuery. Outside a transaction block the proxy
+// puts one around it, so that it is measured before it is committed.
+type run struct {
+	sent   byte // what a refusal stands in for: Q, F, or B for a batch
+	pieces []piece
+	next   int
+
+	wrapped  bool   // the transaction block is the proxy's
+	granted  bool   // people have approved it at the statement gate
+	expected uint64 // segments, once the piece under way is answered
+}
+
+// piece is a part of a run that is answered with one ReadyForQuery. A Query that
+// ends transactions is cut there: what comes before has to be measured first.
+type piece struct {
+	frames []byte
+	owed   []stagedOwed // at is the place in frames
+	facts  []*policy.Facts
+	risky  bool
+	begins bool // it leaves a transaction block open
+	ends   bool // it ends one
+}
+
+// follow takes what is staged since the open batch began, which ends a segment,
+// and sees it through the commit gate.
+func (s *session) follow(ctx context.Context, sent byte, facts []*policy.Facts, begins bool) error {
+	t := &s.toServer
+	settled, err := s.settle()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	status := s.tx
+	s.mu.Unlock()
+	if !settled || status == 'E' {
+		if t.batchSent && t.work.risky {
+			s.refuse(sent, "", entangled(t.work.about()))
+		}
+		t.endBatch() // the server discards it, or refuses it
+		return nil
+	}
+	whole := piece{frames: bytes.Clone(t.out[t.batchOut:]), owed: slices.Clone(t.owed[t.batchOwed:]),
+		facts: facts, risky: t.risky, begins: begins}
+	for i := range whole.owed {
+		whole.owed[i].at -= t.batchOut
+	}
+	t.cut(t.batchOut)
+	r := &run{sent: sent, pieces: []piece{whole}, granted: len(t.grants) > 0}
+	t.work.grants = append(t.work.grants, t.grants...)
+	t.grants = nil
+	if sent == 'Q' {
+		if r.pieces = cutQuery(whole); r.pieces == nil {
+			s.refuse('Q', "", ownCommit(t.work.about()))
+			return nil
+		}
+	}
+	return s.advance(ctx, r)
+}
+
+// maxPieces bounds how often a Query is cut.
+const maxPieces = 64
+
+// cutQuery cuts a Query before and behind each statement that ends a
+// transaction. Every piece keeps the place of its text, so that the positions in
+// the server's errors are the client's. It returns nil where the text cannot be
+// cut.
+func cutQuery(whole piece) []piece {
+	if len(whole.facts) == 1 || !slices.ContainsFunc(whole.facts, endsBlock) {
+		whole.begins = slices.ContainsFunc(whole.facts, beginsBlock)
+		whole.ends = slices.ContainsFunc(whole.facts, endsBlock)
+		return []piece{whole}
+	}
+	text := queryText(whole.frames)
+	var pieces []piece
+	at, from := 0, 0 // the end of the last statement, the start of the piece
+	var open []*policy.Facts
+	add := func(to int, facts []*policy.Facts) {
+		if len(facts) == 0 {
+			return
+		}
+		p := piece{facts: facts, risky: whole.risky}
+		p.frames = appendFrame(nil, 'Q', func(b []byte) []byte {
+			b = append(b, strings.Repeat(" ", from)...)
+			return appendCString(b, text[from:to])
+		})
+		o := owed{sent: 'Q', for_: forward}
+		if hasEffects(facts) {
+			o = o.with()
+			o.effects = facts
+		}
+		if first := whole.owed[0].owedMore; len(pieces) == 0 && first != nil && first.notice != nil {
+			o = o.with()
+			o.notice = first.notice
+		}
+		p.owed = []stagedOwed{{owed: o}}
+		p.begins = slices.ContainsFunc(facts, beginsBlock)
+		p.ends = slices.ContainsFunc(facts, endsBlock)
+		pieces, from = append(pieces, p), to
+	}
+	for _, f := range whole.facts {
+		start := at
+		for start < len(text) && strings.IndexByte(" \t\r\n\f\v;", text[start]) >= 0 {
+			start++
+		}
+		if f.Text == "" || !strings.HasPrefix(text[start:], f.Text) {
+			return nil
+		}
+		if endsBlock(f) {
+			add(at, open)
+			open = nil
+			add(start+len(f.Text), []*policy.Facts{f})
+		} else {
+			open = append(open, f)
+		}
+		at = start + len(f.Text)
+	}
+	add(len(text), open)
+	if len(pieces) > maxPieces || len(pieces)*len(text) > 64<<20 {
+		return nil
+	}
+	return pieces
+}
+
+func beginsBlock(f *policy.Facts) bool { return f.Transaction == policy.TransactionBegin }
+
+// endsBlock reports whether the statement commits or rolls back.
+func endsBlock(f *policy.Facts) bool {
+	switch f.Transaction {
+	case policy.TransactionCommit, policy.TransactionCommitAndChain,
+		policy.TransactionRollback, policy.TransactionRollbackAndChain:
+		return true
+	}
+	return false
+}
+
+func commits(f *policy.Facts) bool {
+	return f.Transaction == policy.TransactionCommit || f.Transaction == policy.TransactionCommitAndChain
+}
+
+// restage stages a piece again.
+func (t *stage) restage(p *piece) {
+	at := len(t.out)
+	for _, o := range p.owed {
+		if o.definesNames() {
+			t.defining++
+		}
+		t.owed = append(t.owed, stagedOwed{owed: o.owed, at: at + o.at})
+	}
+	t.out = append(t.out, p.frames...)
+}
+
+// status is that of the last ReadyForQuery, and the SQLSTATE with which what it
+// ended has failed.
+func (s *session) status() (tx byte, failed string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tx, s.failed
+}
+
+// advance runs what is left of a run. It returns before that is done only where
+// the client must send COPY data first; resume goes on then.
+func (s *session) advance(ctx context.Context, r *run) error {
+	t := &s.toServer
+	for r.next < len(r.pieces) {
+		p := &r.pieces[r.next]
+		tx, _ := s.status()
+		if tx == 'T' {
+			if refused, err := s.before(ctx, r, p); refused || err != nil {
+				return err
+			}
+		} else if p.risky && !p.begins && !p.ends {
+			if failure, err := failureOf(s.begin()); failure != nil || err != nil {
+				return errors.Join(err, s.failLast(ctx, r, failure))
+			}
+			r.wrapped = true
+		}
+		s.withhold()
+		s.mu.Lock()
+		r.expected = s.segments + 1
+		s.mu.Unlock()
+		t.restage(p)
+		if err := s.send(len(t.out), len(t.owed)); err != nil {
+			return err
+		}
+		if data, err := s.awaitSegment(r); data || err != nil {
+			return err
+		}
+		if over, err := s.pieceDone(ctx, r, p); over || err != nil {
+			return err
+		}
+	}
+	t.endBatch()
+	return nil
+}
+
+// awaitSegment waits for the end of the answer under way. It reports true where
+// the server wants COPY data instead; the client has been told so.
+func (s *session) awaitSegment(r *run) (data bool, err error) {
+	for {
+		s.mu.Lock()
+		_, err = s.waitOwedOrData(0)
+		done := s.segments >= r.expected
+		s.mu.Unlock()
+		if err != nil || done {
+			return false, err
+		}
+		if data, err = s.askForData(); data || err != nil {
+			s.toServer.following = r
+			return data, err
+		}
+	}
+}
+
+// resume goes on with a run when the client has sent its COPY data, or the
+// server waits for it no more.
+func (s *session) resume(ctx context.Context) error {
+	t := &s.toServer
+	r := t.following
+	s.mu.Lock()
+	s.copying = false
+	data, err := s.waitOwedOrData(0)
+	done := s.segments >= r.expected
+	s.copying = !done
+	s.mu.Unlock()
+	if err != nil || data || !done { // in the extended protocol a Sync is still to come
+		return err
+	}
+	t.following = nil
+	if over, err := s.pieceDone(ctx, r, &r.pieces[r.next]); over || err != nil {
+		return err
+	}
+	return s.advance(ctx, r)
+}
+
+// before judges what an open transaction has done, before a piece that commits it
+// or that people have approved by itself.
+func (s *session) before(ctx context.Context, r *run, p *piece) (refused bool, err error) {
+	t := &s.toServer
+	ending := slices.ContainsFunc(p.facts, commits)
+	if !t.work.risky || !ending && !r.granted {
+		return false, nil
+	}
+	v, failure, err := s.measured(ending)
+	switch {
+	case err != nil:
+		return false, err
+	case failure != nil:
+		if err := s.rollback(); err != nil { // as a COMMIT that fails does
+			return false, err
+		}
+		return true, s.failLast(ctx, r, failure)
+	}
+	return s.answer(ctx, r, v)
+}
+
+// answer does what the policy says of an open transaction that goes on.
+func (s *session) answer(ctx context.Context, r *run, v verdictOf) (refused bool, err error) {
+	t := &s.toServer
+	if v.Verdict.Runs() {
+		refusal, err := s.warnOver(ctx, v)
+		if refusal == nil || err != nil {
+			return false, err
+		}
+		s.refuse(r.sent, "", refusal)
+	} else if granted, err := s.over(ctx, r.sent, v, false); granted || err != nil {
+		return false, err
+	}
+	s.settleWork(ctx, approval.Failed, "rolled back by the commit gate")
+	t.work.told = nil
+	return true, s.sendRefusal(r)
+}
+
+// sendRefusal sends the poison that refuse has staged, behind what the client may
+// see of the answer that was kept back, and with the Sync that ends a batch.
+func (s *session) sendRefusal(r *run) error {
+	t := &s.toServer
+	w := s.takeWithheld()
+	w.without("CIsZ")
+	if err := s.toClient(w.frames); err != nil {
+		return err
+	}
+	if t.discarding {
+		t.discarding = false
+		t.put([]byte{'S', 0, 0, 0, 4}, owed{sent: 'S', for_: forward})
+	}
+	t.endBatch()
+	return s.flush()
+}
+
+// failLast tells the client an error of the server in the place of the answer to
+// the piece under way.
+func (s *session) failLast(ctx context.Context, r *run, failure []byte) error {
+	if failure == nil {
+		return nil
+	}
+	s.settleWork(ctx, approval.Failed, "SQLSTATE "+sqlState(failure))
+	s.refuse(r.sent, "", &refusal{server: failure})
+	return s.sendRefusal(r)
+}
+
+// pieceDone deals with the end of one piece. It reports whether the run is over;
+// otherwise advance goes on with r.next.
+func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, err error) {
+	t := &s.toServer
+	tx, failed := s.status()
+	wrapped := r.wrapped
+	r.wrapped = false
+	switch {
+	case failed != "":
+		if wrapped && tx != 'I' {
+			if err := s.rollback(); err != nil {
+				return false, err
+			}
+			s.kept.ready('I')
+			tx = 'I'
+		}
+		if tx == 'I' {
+			s.settleWork(ctx, approval.Failed, "SQLSTATE "+failed)
+		}
+		t.endBatch()
+		return true, s.release()
+	case wrapped && tx == 'T':
+		again, over, err := s.commitWrapped(ctx, r, p)
+		if again || over || err != nil {
+			return over, err
+		}
+	case tx == 'T':
+		if r.granted {
+			v, failure, err := s.measured(false)
+			if err != nil || failure != nil {
+				return true, errors.Join(err, s.failLast(ctx, r, failure))
+			}
+			t.work.approved, t.work.exact = *v.impact, false
+		}
+		if over, err := s.atOnce(ctx, r, p); over || err != nil {
+			return true, err
+		}
+	default:
+		if wrapped || p.risky && !p.ends && t.work.risky {
+			s.unseen(string(p.facts[0].Class))
+		}
+		s.settleWork(ctx, approval.Done, s.kept.lastTag())
+	}
+	r.next++
+	if r.next < len(r.pieces) {
+		s.mu.Lock()
+		s.kept.without("Z")
+		s.mu.Unlock()
+	}
+	return false, s.release()
+}
+
+// commitWrapped measures what ran in the proxy's own transaction block, and
+// commits it if it may be. Otherwise it is rolled back, and people are asked while
+// nothing is open on the server. Again means that it is to run once more.
+func (s *session) commitWrapped(ctx context.Context, r *run, p *piece) (again, over bool, err error) {
+	t := &s.toServer
+	v, failure, err := s.measured(true)
+	if err != nil {
+		return false, false, err
+	}
+	if failure == nil && v.Verdict.Runs() {
+		refusal, err := s.warnOver(ctx, v)
+		if err != nil {
+			return false, false, err
+		}
+		if refusal != nil {
+			if err := s.rollback(); err != nil {
+				return false, false, err
+			}
+			s.settleWork(ctx, approval.Failed, "not on record")
+			s.refuse(r.sent, "", refusal)
+			return false, true, s.sendRefusal(r)
+		}
+		if failure, err = s.commit(); err != nil {
+			return false, false, err
+		}
+		if failure == nil {
+			s.kept.ready('I')
+			s.settleWork(ctx, approval.Done, s.kept.lastTag())
+			return false, false, nil
+		}
+	}
+	if tx, _ := s.status(); tx != 'I' {
+		if err := s.rollback(); err != nil {
+			return false, false, err
+		}
+	}
+	if failure != nil {
+		return false, true, s.failLast(ctx, r, failure)
+	}
+	spent := t.work.grants // approved for less than it does now
+	t.work.grants = nil
+	for _, g := range spent {
+		s.finish(ctx, finished{g, approval.Failed, "it changed more than was approved, and was rolled back"})
+	}
+	granted, err := s.over(ctx, r.sent, v, p.repeatable() && !s.kept.shown)
+	switch {
+	case err != nil:
+		return false, false, err
+	case !granted:
+		s.settleWork(ctx, approval.Failed, "rolled back by the commit gate")
+		return false, true, s.sendRefusal(r)
+	}
+	s.takeWithheld()
+	return true, false, s.forget(p)
+}
+
+// atOnce stops a transaction whose command tags say by themselves that it is over
+// its limit, so that nobody works on in vain.
+func (s *session) atOnce(ctx context.Context, r *run, p *piece) (refused bool, err error) {
+	t := &s.toServer
+	t.work.sees(s.kept.tags(), p.facts)
+	if s.p.c.Policy().DecideImpact(&t.session, beyond(&t.work.seen, &t.work.approved)).Verdict.Runs() {
+		return false, nil
+	}
+	v, failure, err := s.measured(false)
+	if err != nil || failure != nil {
+		return true, errors.Join(err, s.failLast(ctx, r, failure))
+	}
+	return s.answer(ctx, r, v)
+}
+
+// repeatable reports whether a piece that was rolled back can run once more: what
+// it does to the names of prepared statements is not taken back.
+func (p *piece) repeatable() bool {
+	whole, _ := splitFrames(p.frames)
+	for _, frame := range whole {
+		if frame[0] == 'C' && len(frame) > headerLen && frame[headerLen] == 'S' {
+			return false
+		}
+	}
+	return !hasEffects(p.facts)
+}
+
+// forget closes the named statements that a piece has parsed.
+func (s *session) forget(p *piece) error {
+	var messages []byte
+	whole, _ := splitFrames(p.frames)
+	for _, frame := range whole {
+		if frame[0] != 'P' {
+			continue
+		}
+		if name, _, err := cstring(frame[headerLen:]); err == nil && len(name) > 0 {
+			messages = appendFrame(messages, 'C', func(b []byte) []byte { return appendCString(append(b, 'S'), string(name)) })
+		}
+	}
+	if messages == nil {
+		return nil
+	}
+	_, err := s.put(messages)
+	return err
+}
