@@ -35,12 +35,16 @@ func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows 
 	}
 	seen := make(map[uint32]string)
 	a.CascadesCut = c.Cut
-	add := func(from reached, to *Relation, via, effect string) (Cascade, bool) {
+	add := func(from reached, to *Relation, by *ForeignKey, effect string) (Cascade, bool) {
 		if len(a.Cascades) >= maxCascades || from.depth >= maxCascadeDepth || to == nil {
 			a.CascadesCut = true
 			return Cascade{}, false
 		}
-		x := Cascade{Table: to.table(), From: from.table, Via: via, Effect: effect, Depth: from.depth + 1, Rows: to.Rows}
+		x := Cascade{Table: to.table(), From: from.table, Effect: effect, Depth: from.depth + 1, Rows: to.Rows, PerRow: -1, AtMost: -1}
+		if by != nil {
+			x.Via = by.Name
+			x.PerRow, x.AtMost = by.Spread.over(to.Rows)
+		}
 		a.Cascades = append(a.Cascades, x)
 		return x, true
 	}
@@ -59,7 +63,7 @@ func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows 
 		}
 		if at.event != "drop" && !replaced(at) {
 			for _, oid := range at.relation.Bases {
-				if x, ok := add(at, c.relation(oid), "", "view"); ok {
+				if x, ok := add(at, c.relation(oid), nil, "view"); ok {
 					queue = append(queue, reached{c.relation(oid), x.Table, at.event, nil, x.Depth})
 				}
 			}
@@ -72,7 +76,7 @@ func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows 
 			if !children || at.depth > 0 && at.table.Name == "" {
 				break
 			}
-			if x, ok := add(at, c.relation(oid), "", effect); ok {
+			if x, ok := add(at, c.relation(oid), nil, effect); ok {
 				queue = append(queue, reached{c.relation(oid), x.Table, at.event, at.columns, x.Depth})
 			}
 		}
@@ -85,7 +89,7 @@ func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows 
 			if effect == "" {
 				continue
 			}
-			if x, ok := add(at, c.relation(k.From), k.Name, effect); ok && next != "" {
+			if x, ok := add(at, c.relation(k.From), k, effect); ok && next != "" {
 				queue = append(queue, reached{c.relation(k.From), x.Table, next, columns, x.Depth})
 			}
 		}
@@ -170,7 +174,7 @@ func (a *Action) writes(at reached, via string, actions []Action) {
 				a.CascadesCut = true
 				return
 			}
-			a.Cascades = append(a.Cascades, Cascade{Table: t, From: at.table, Via: via, Effect: string(b.Class), Depth: at.depth + 1, Rows: -1})
+			a.Cascades = append(a.Cascades, Cascade{Table: t, From: at.table, Via: via, Effect: string(b.Class), Depth: at.depth + 1, Rows: -1, PerRow: -1, AtMost: -1})
 		}
 	}
 }

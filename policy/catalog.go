@@ -117,6 +117,36 @@ type ForeignKey struct {
 	Validated         bool     `json:"validated,omitempty"`
 	OnDelete          string   `json:"on_delete"`
 	OnUpdate          string   `json:"on_update"`
+
+	// Spread is how the values of Columns are spread over the rows of From, those
+	// of the column that tells most rows apart where there are several.
+	Spread *Spread `json:"spread,omitempty"`
+}
+
+// A Spread is what ANALYZE has found of the values of a column, as pg_stats shows
+// it to the role.
+type Spread struct {
+	// Distinct is how many values there are or, where negative, that number for each
+	// row, times -1.
+	Distinct float64 `json:"distinct"`
+	// MostCommon is the share of the rows that have the most common value, 0 where
+	// none is more common than the others; Nulls that of those that have none.
+	MostCommon float64 `json:"most_common,omitempty"`
+	Nulls      float64 `json:"nulls,omitempty"`
+}
+
+// over gives how many of that many rows have the same value, on average and of the
+// most common value; -1 where that is not known.
+func (s *Spread) over(rows float64) (average, most float64) {
+	if s == nil || rows < 0 || s.Distinct == 0 {
+		return -1, -1
+	}
+	values := s.Distinct
+	if values < 0 {
+		values *= -rows
+	}
+	average = rows * (1 - s.Nulls) / max(values, 1)
+	return average, max(average, rows*s.MostCommon)
 }
 
 // A Trigger is a trigger that is not disabled and not part of a constraint.

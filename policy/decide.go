@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"slices"
 	"strings"
 )
@@ -27,8 +28,65 @@ var unknownAction = Action{Class: ClassUnknown}
 //
 // A rule whose conditions cannot be judged counts as its action; see truth.
 //
+// Rules with rows, share or a budget are no part of this: they are judged by what
+// was measured (DecideImpact, Budgets), and before by an estimate, where the facts
+// have one (WithEstimate) and no final rule has ended the search before.
+//
 // Decide does not allocate for statements that are allowed.
 func (p *Policy) Decide(s *Session, f *Facts) Decision {
+	d := p.decideText(s, f)
+	if f != nil && f.estimate != nil && d.Verdict != Block {
+		if e, found := p.decideImpact(s, f.estimate, p.ended(s, f)); found &&
+			(e.Verdict < d.Verdict || e.Verdict == d.Verdict && (d.Rule == nil || e.Rule.order < d.Rule.order)) {
+			d = e
+		}
+	}
+	if p.defaults.measure && d.Verdict.Runs() && f.opaque() {
+		d.Measure = true
+	}
+	return d
+}
+
+// opaque says that it is not known what the statement does when it runs.
+func (f *Facts) opaque() bool {
+	if f == nil || len(f.Actions) == 0 || f.Class == ClassUnparsed || f.Class == ClassUnknown {
+		return true
+	}
+	for i := range f.Actions {
+		switch f.Actions[i].Class {
+		case "do", "call", classFunctionCall, classSQLFunctionCall, ClassUnparsed, ClassUnknown:
+			return true
+		}
+	}
+	return false
+}
+
+// ended is the place of the final rule that ended the search for everything that
+// the statement writes.
+func (p *Policy) ended(s *Session, f *Facts) int {
+	last := -1
+	for i := range f.Actions {
+		a := &f.Actions[i]
+		if changesOf[a.Class] == changesNothing && a.Class != "" {
+			continue
+		}
+		at := math.MaxInt
+		for _, r := range p.byClass[a.Class] {
+			if r.Final && r.match(s, f, a) {
+				at = r.order
+				break
+			}
+		}
+		last = max(last, at)
+	}
+	if last < 0 {
+		return math.MaxInt
+	}
+	return last
+}
+
+// decideText decides by what the statement says.
+func (p *Policy) decideText(s *Session, f *Facts) Decision {
 	if f == nil || len(f.Actions) == 0 {
 		if f == nil {
 			f = &Facts{}
@@ -153,6 +211,9 @@ func (p *Policy) Waiting(s *Session, f *Facts) []Decision {
 			add(r, &a) // the default
 		}
 	}
+	if f.estimate != nil {
+		all = append(all, p.waitingImpact(s, f.estimate, p.ended(s, f))...)
+	}
 	return all
 }
 
@@ -177,7 +238,7 @@ func reason(r *Rule, s *Session, f *Facts, a *Action) string {
 	for _, c := range r.matches {
 		switch c.(type) {
 		case *whereCondition, *tableCondition, *functionCondition: // said already
-		case *temporaryCondition, *emptyCondition: // that nothing excuses it says nothing
+		case *temporaryCondition, *emptyCondition, *takenBackCondition: // that nothing excuses it says nothing
 		case *cascadeCondition:
 			why = append(why, "CASCADE")
 		default:
@@ -227,6 +288,9 @@ func (p *Policy) MayStop(f *Facts) bool {
 		return true
 	}
 	for i := range f.Actions {
+		if len(p.numeric) > 0 && changesOf[f.Actions[i].Class] != changesNothing && p.hasNumbers() {
+			return true
+		}
 		for _, r := range p.byClass[f.Actions[i].Class] {
 			if r.Action != Allow {
 				return true

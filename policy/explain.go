@@ -35,7 +35,12 @@ func (p *Policy) Explain(s *Session, f *Facts) []RuleResult {
 	ended := make([]bool, len(actions))
 	matchedAny := make([]bool, len(actions))
 	var all []RuleResult
+	impact := p.explainEstimate(s, f)
 	for _, r := range p.rules {
+		if r.ofNumbers() {
+			all = append(all, impact(r))
+			continue
+		}
 		result := RuleResult{Rule: r, Ended: true, Other: true}
 		for i := range actions {
 			if ended[i] {
@@ -64,6 +69,31 @@ func (p *Policy) Explain(s *Session, f *Facts) []RuleResult {
 		all = append(all, result)
 	}
 	return append(all, p.explainDefaults(actions, ended, matchedAny)...)
+}
+
+// explainEstimate gives what is to be said of the rules of numbers.
+func (p *Policy) explainEstimate(s *Session, f *Facts) func(*Rule) RuleResult {
+	judged := make(map[*Rule]RuleResult)
+	before := p.ended(s, f)
+	if f.estimate != nil {
+		for _, r := range p.ExplainImpact(s, f.estimate) {
+			judged[r.Rule] = r
+		}
+	}
+	return func(r *Rule) RuleResult {
+		result, estimated := judged[r]
+		switch {
+		case r.order >= before:
+			return RuleResult{Rule: r, Ended: true, Reason: "not looked at: a final rule has ended the search"}
+		case estimated:
+			return result
+		case f.changesNothing():
+			return RuleResult{Rule: r, Other: true, Reason: "it changes no rows"}
+		case r.budget != nil:
+			return RuleResult{Rule: r, Reason: "judged by what was spent before, once it is known what this takes"}
+		}
+		return RuleResult{Rule: r, Reason: r.numbers.String() + " is judged by what is measured, before it commits"}
+	}
 }
 
 // explainDefaults adds the defaults that have a say, each once.

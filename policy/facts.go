@@ -55,8 +55,16 @@ type Facts struct {
 	// cancel_backend and terminate_backend).
 	Signals []int32
 
+	// TakenBack is true where nothing of the statement lasts but what a rollback
+	// does not take back: a ROLLBACK stands behind it in the same message, or the
+	// transaction is read-only.
+	TakenBack      bool
+	beginsReadOnly bool // BEGIN READ ONLY
+
 	// CopyIn is true for COPY ... FROM STDIN.
 	CopyIn bool
+
+	estimate *Impact // see WithEstimate
 }
 
 // Action is one thing that a statement does.
@@ -134,6 +142,12 @@ type Cascade struct {
 	Effect string
 	Depth  int     // steps from what the action names, from 1
 	Rows   float64 // in the table, by the server's estimate; -1 where there is none
+
+	// PerRow is how many rows of it one row of From takes along on average, and
+	// AtMost how many go with the value that most of them refer to, both by the
+	// statistics of ANALYZE; -1 where the server has none, or the role may not read
+	// them.
+	PerRow, AtMost float64
 }
 
 // Setting is one parameter that a statement sets. Value is empty, and Known is

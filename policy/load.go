@@ -104,7 +104,8 @@ type source struct {
 type fileContent struct {
 	include  bool // the built-in rules too
 	defaults map[string]Verdict
-	approve  []Need // defaults.approve
+	measure  ast.Node // where `unknown: measure` stands, or nil
+	approve  []Need   // defaults.approve
 	groups   map[string][]string
 	rules    []*Rule
 	// places of what another file could say differently
@@ -119,6 +120,7 @@ func build(name string, sources []source, people map[string][]string) (*Policy, 
 	var findings Findings
 	verdicts := make(map[string]Verdict)
 	verdictsFrom := make(map[string]string)
+	var measure *Finding // where `unknown: measure` stands
 	approve, approveFrom := []Need(nil), ""
 	approveFile, approveLine, approveColumn := sources[0].file, 1, 1
 	ids := make(map[string]*Rule)
@@ -131,8 +133,13 @@ func build(name string, sources []source, people map[string][]string) (*Policy, 
 			include = include || c.include
 			for _, key := range sortedKeys(c.defaults) {
 				v := c.defaults[key]
-				if other, said := verdicts[key]; said && other != v {
-					d.at(c.defaultsAt[key], "defaults.%s is %s here and %s in %s", key, v, other, verdictsFrom[key])
+				other, said := verdicts[key]
+				switch measures, measured := c.measure != nil && key == "unknown", measure != nil && key == "unknown"; {
+				case said && (other != v || measures != measured):
+					d.at(c.defaultsAt[key], "defaults.%s is %s here and %s in %s", key, defaultWord(v, measures), defaultWord(other, measured), verdictsFrom[key])
+				case measures:
+					pos := start(c.measure).Position
+					measure = &Finding{File: s.file, Line: pos.Line, Column: pos.Column}
 				}
 				verdicts[key], verdictsFrom[key] = v, s.file
 			}
@@ -180,6 +187,10 @@ func build(name string, sources []source, people map[string][]string) (*Policy, 
 		approve = []Need{{Group: "dba", Count: 1}}
 	}
 	p.defaults = newDefaults(verdicts, approve, approveFile, approveLine)
+	if p.defaults.measure = measure != nil; p.defaults.measure && !slices.ContainsFunc(p.rules, (*Rule).measures) {
+		measure.Message = "defaults.unknown: measure needs a rule with rows, share or a budget of rows, by which what was measured is judged"
+		findings = append(findings, *measure)
+	}
 	inherited := false
 	for _, r := range p.rules {
 		if (r.Action == Hold || r.Action == Ticket) && r.Approve == nil {
@@ -200,6 +211,14 @@ func build(name string, sources []source, people map[string][]string) (*Policy, 
 	}
 	p.seal()
 	return p, nil
+}
+
+// defaultWord is what a default says in its file.
+func defaultWord(v Verdict, measures bool) string {
+	if measures {
+		return "measure"
+	}
+	return v.String()
 }
 
 // newDefaults makes rules of the defaults, so that whoever handles a decision

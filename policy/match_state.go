@@ -46,6 +46,31 @@ func (c *cascadeCondition) found(_ *Session, _ *Facts, a *Action) string {
 
 func (c *cascadeCondition) String() string { return "cascade: " + strconv.FormatBool(c.want) }
 
+// takenBackCondition is `taken_back: true`: nothing of what the action does
+// lasts, because the same message rolls it back or the transaction is read-only.
+type takenBackCondition struct{ want bool }
+
+func (c *takenBackCondition) met(_ *Session, f *Facts, a *Action) truth {
+	if unread(a) {
+		return cannotTell
+	}
+	return truthOf((f.TakenBack && a.Class.takenBack()) == c.want)
+}
+
+func (c *takenBackCondition) found(_ *Session, f *Facts, a *Action) string {
+	switch {
+	case unread(a):
+		return "whether it lasts cannot be read"
+	case !f.TakenBack:
+		return "it is not taken back in the same message"
+	case !a.Class.takenBack():
+		return "a rollback does not take it back"
+	}
+	return "the same message rolls it back, or the transaction is read-only"
+}
+
+func (c *takenBackCondition) String() string { return "taken_back: " + strconv.FormatBool(c.want) }
+
 // restoreCondition is `restore: true`: the session looks like the restore of a
 // dump.
 type restoreCondition struct{ want bool }

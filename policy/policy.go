@@ -48,6 +48,7 @@ func verdictNamed(word string) (Verdict, bool) {
 
 // Session is what a rule may ask about the session that sends a statement.
 type Session struct {
+	Person      string // whose login it is, where that is known, else empty
 	User        string // the role it logged in with
 	Role        string // the effective role where known, else empty
 	Database    string
@@ -76,6 +77,11 @@ type Decision struct {
 	Rule *Rule
 
 	Reason string // in words: what about the statement met the rule
+
+	// Measure is true for a statement that runs though nobody knows what it does,
+	// by `defaults: {unknown: measure}`: it may commit only once what it did has
+	// been measured and judged.
+	Measure bool
 }
 
 // ID is the id of the rule that decided, or that of the default ("allowed",
@@ -101,6 +107,11 @@ type Policy struct {
 	// meets, in order, so that a read is decided without looking at the rules
 	// for writes.
 	byClass map[Class][]*Rule
+
+	// numeric are, in order, the rules with rows, share or budget, which byClass
+	// has not, and the final allow rules that can be looked at without a text.
+	numeric []*Rule
+	budgets bool // there is one among them
 }
 
 // defaults are what happens where no rule decides.
@@ -108,6 +119,7 @@ type defaults struct {
 	allowed  *Rule // no rule matches
 	unparsed *Rule // at least this, for text that cannot be read
 	unknown  *Rule // at least this, for a statement nobody has classified
+	measure  bool  // what is unknown or opaque runs, and is judged at the commit gate
 	approve  []Need
 }
 
@@ -136,6 +148,9 @@ type Rule struct {
 	order     int                 // place in the policy
 	statement *statementCondition // nil: any statement
 	matches   []condition         // all must be met
+	numbers   *numbersCondition   // rows and share, or nil
+	budget    *budget             // or nil
+	counts    counters            // that the statement condition is about
 	column    int
 }
 
@@ -177,17 +192,22 @@ func (p *Policy) Hash() string { return p.hash }
 
 // seal builds what follows from the rules, once they are all there.
 func (p *Policy) seal() {
+	for i, r := range p.rules {
+		r.order = i
+		r.counts = countersOf(r.statement)
+		if r.ofNumbers() || r.exemption() {
+			p.numeric = append(p.numeric, r)
+		}
+		p.budgets = p.budgets || r.budget != nil
+	}
 	p.byClass = make(map[Class][]*Rule)
 	for _, c := range append(Classes(), ClassUnparsed, ClassUnknown) {
 		p.byClass[c] = nil
 		for _, r := range p.rules {
-			if r.statement == nil || r.statement.classes[c] {
+			if !r.ofNumbers() && (r.statement == nil || r.statement.classes[c]) {
 				p.byClass[c] = append(p.byClass[c], r)
 			}
 		}
-	}
-	for i, r := range p.rules {
-		r.order = i
 	}
 	sum := sha256.Sum256([]byte(p.canonical()))
 	p.hash = "sha256:" + hex.EncodeToString(sum[:])
@@ -198,6 +218,9 @@ func (p *Policy) seal() {
 func (p *Policy) canonical() string {
 	var b strings.Builder
 	b.WriteString("version 1\n")
+	if p.defaults.measure {
+		b.WriteString("default unknown measure\n")
+	}
 	for _, r := range []*Rule{p.defaults.allowed, p.defaults.unparsed, p.defaults.unknown} {
 		fmt.Fprintf(&b, "default %s %s %v\n", r.ID, r.Action, r.Approve)
 	}
@@ -209,7 +232,7 @@ func (p *Policy) canonical() string {
 		if r.statement != nil {
 			fmt.Fprintf(&b, "  %s\n", r.statement)
 		}
-		for _, c := range r.matches {
+		for _, c := range r.conditions() {
 			fmt.Fprintf(&b, "  %s\n", c)
 		}
 	}

@@ -153,6 +153,7 @@ func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
 		}
 		all = append(all, factsOf(s.Stmt, strings.TrimSpace(text[start:end])))
 	}
+	markTakenBack(all)
 	return all
 }
 

@@ -115,7 +115,7 @@ func (w *walker) statement(n *pg.Node, carrier string) {
 
 	case *pg.Node_TransactionStmt:
 		w.add(a)
-		f.Transaction = transactionEffect(s.TransactionStmt)
+		f.Transaction, f.beginsReadOnly = transactionEffect(s.TransactionStmt), beginsReadOnly(s.TransactionStmt)
 	case *pg.Node_VariableSetStmt:
 		w.add(a)
 		f.Settings = append(f.Settings, settingsOf(s.VariableSetStmt)...)

@@ -86,16 +86,11 @@ func settingsOf(s *pg.VariableSetStmt) []Setting {
 	case s.Name == setTransaction, s.Name == setCharacteristics:
 		var all []Setting
 		for _, n := range s.Args {
-			d := n.GetDefElem()
-			name := d.GetDefname() // transaction_isolation, ...
-			if s.Name == setCharacteristics {
-				name = "default_" + name
+			set := characteristic(n.GetDefElem())
+			if set.Local = s.Name == setTransaction; !set.Local {
+				set.Name = "default_" + set.Name
 			}
-			v, known := constantText(d.GetArg())
-			if strings.HasSuffix(name, "_only") || strings.HasSuffix(name, "_deferrable") {
-				v = map[string]string{"0": "off", "1": "on"}[v]
-			}
-			all = append(all, Setting{Name: name, Value: v, Known: known, Local: s.Name == setTransaction})
+			all = append(all, set)
 		}
 		return all
 	case s.Kind == pg.VariableSetKind_VAR_RESET_ALL:
@@ -115,6 +110,15 @@ func settingsOf(s *pg.VariableSetStmt) []Setting {
 		}
 	}
 	return []Setting{set}
+}
+
+// characteristic is one of a transaction's: transaction_isolation, ...
+func characteristic(d *pg.DefElem) Setting {
+	v, known := constantText(d.GetArg())
+	if name := d.GetDefname(); strings.HasSuffix(name, "_only") || strings.HasSuffix(name, "_deferrable") {
+		v = map[string]string{"0": "off", "1": "on"}[v]
+	}
+	return Setting{Name: d.GetDefname(), Value: v, Known: known}
 }
 
 // pgSettings gives the setting that an UPDATE of the view pg_settings makes, or

@@ -139,7 +139,17 @@ SELECT pg_catalog.json_build_object(
       'on_delete', CASE WHEN k.confdeltype OPERATOR(pg_catalog.=) 'c' THEN 'cascade' WHEN k.confdeltype OPERATOR(pg_catalog.=) 'n' THEN 'set null' WHEN k.confdeltype OPERATOR(pg_catalog.=) 'd' THEN 'set default'
         WHEN k.confdeltype OPERATOR(pg_catalog.=) 'r' THEN 'restrict' ELSE 'no action' END,
       'on_update', CASE WHEN k.confupdtype OPERATOR(pg_catalog.=) 'c' THEN 'cascade' WHEN k.confupdtype OPERATOR(pg_catalog.=) 'n' THEN 'set null' WHEN k.confupdtype OPERATOR(pg_catalog.=) 'd' THEN 'set default'
-        WHEN k.confupdtype OPERATOR(pg_catalog.=) 'r' THEN 'restrict' ELSE 'no action' END) ORDER BY k.oid)
+        WHEN k.confupdtype OPERATOR(pg_catalog.=) 'r' THEN 'restrict' ELSE 'no action' END,
+      /* pg_stats shows a role the columns that it may read. */
+      'spread', (SELECT pg_catalog.json_build_object('distinct', s.n_distinct,
+          'most_common', COALESCE(s.most_common_freqs[1], 0::pg_catalog.float4), 'nulls', s.null_frac)
+        FROM pg_catalog.pg_stats s WHERE s.schemaname OPERATOR(pg_catalog.=) r.nspname AND s.tablename OPERATOR(pg_catalog.=) r.relname
+          AND s.inherited OPERATOR(pg_catalog.=) (r.relkind OPERATOR(pg_catalog.=) 'p')
+          AND s.attname OPERATOR(pg_catalog.=) ANY (SELECT a.attname FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid OPERATOR(pg_catalog.=) k.conrelid AND a.attnum OPERATOR(pg_catalog.=) ANY (k.conkey))
+        ORDER BY CASE WHEN s.n_distinct OPERATOR(pg_catalog.<) 0::pg_catalog.float4
+          THEN s.n_distinct OPERATOR(pg_catalog.*) (OPERATOR(pg_catalog.-) GREATEST(r.reltuples, 1::pg_catalog.float4)) ELSE s.n_distinct END DESC LIMIT 1)
+      ) ORDER BY k.oid)
     FROM relation r CROSS JOIN LATERAL (SELECT * FROM pg_catalog.pg_constraint k
       WHERE k.conrelid OPERATOR(pg_catalog.=) r.oid AND k.contype OPERATOR(pg_catalog.=) 'f' OFFSET 0) k
     WHERE EXISTS (SELECT FROM near n WHERE n.oid OPERATOR(pg_catalog.=) k.confrelid)

@@ -256,6 +256,29 @@ func TestForeignKeysAreFollowed(t *testing.T) {
 	}
 }
 
+// One account has half of the orders, and each of the others one.
+func TestHowManyRowsFollowAForeignKeyIsEstimated(t *testing.T) {
+	clerk := database(t, `
+CREATE TABLE accounts (id int PRIMARY KEY);
+CREATE TABLE orders (account_id int REFERENCES accounts ON DELETE CASCADE);
+INSERT INTO accounts SELECT generate_series(1, 101);
+INSERT INTO orders SELECT CASE WHEN i <= 100 THEN 1 ELSE i - 99 END FROM generate_series(1, 200) i;
+ANALYZE;`)
+	facts := policy.NewReader().Read("DELETE FROM accounts WHERE id = 5", policy.Lexing{Encoding: "UTF8", StandardConformingStrings: true, Known: true})[0]
+	orders := func(conn *pgconn.PgConn) policy.Cascade {
+		return policy.NewReader().Refine(facts, ask(t, conn, facts.Names()...)).Actions[0].Cascades[0]
+	}
+	// Who may not read a table does not see its statistics.
+	if x := orders(clerk); x.PerRow != -1 || x.AtMost != -1 {
+		t.Errorf("without privileges: %+v", x)
+	}
+	cluster := pgcluster.Shared(t)
+	database := string(clerk.ExecParams(t.Context(), "SELECT current_database()", nil, nil, nil, nil).Read().Rows[0][0])
+	if x := orders(connect(t, cluster.DSN(database, cluster.Superuser))); x.PerRow < 1.9 || x.PerRow > 2.1 || x.AtMost != 100 {
+		t.Errorf("by the owner: %+v", x)
+	}
+}
+
 func TestPartitionedTablesThatReferAreListedOnce(t *testing.T) {
 	clerk := database(t, `
 CREATE TABLE a (id int PRIMARY KEY) PARTITION BY RANGE (id);
