@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgproto3"
 	"go.uber.org/zap"
 
 	"github.com/pgsluice/pgsluice/policy"
@@ -22,7 +23,9 @@ import (
 type verdictOf struct {
 	policy.Decision
 	waits  []waiting
-	impact *policy.Impact // all that the transaction did
+	impact *policy.Impact     // all that the transaction did
+	spent  *approval.Spending // what budgets were charged with for it
+	lifts  []approval.Charge  // what an approval gives back to a budget that has no room
 }
 
 // begin opens a transaction block around what the client sends next.
@@ -44,6 +47,15 @@ func (s *session) rollback() error {
 		return fmt.Errorf("roll back: %w", err)
 	}
 	return nil
+}
+
+// codeOf is the SQLSTATE of an ErrorResponse.
+func codeOf(failure []byte) string {
+	var e pgproto3.ErrorResponse
+	if err := e.Decode(failure[headerLen:]); err != nil {
+		return "XX000"
+	}
+	return e.Code
 }
 
 // failureOf takes the server's own error, which is the client's, out of err.
@@ -86,22 +98,83 @@ func (s *session) measured(ending bool) (v verdictOf, failure []byte, err error)
 	if err != nil {
 		return v, nil, err
 	}
-	v.impact = t.work.impact(m)
-	left := v.impact
+	return s.judged(t.work.impact(m)), nil, nil
+}
+
+// judged asks the policy what it makes of an impact.
+func (s *session) judged(i *policy.Impact) verdictOf {
+	t := &s.toServer
+	left := i
 	switch {
-	case t.work.exact && within(v.impact, &t.work.approved):
+	case t.work.exact && coveredBy(i, &t.work.approved):
 		left = &policy.Impact{}
 	case t.work.exact: // what people saw is all that they approved
 	default:
-		left = beyond(v.impact, &t.work.approved)
+		left = beyond(i, &t.work.approved)
 	}
 	pol := s.p.c.Policy()
 	t.session.Now = time.Now()
-	v.Decision = pol.DecideImpact(&t.session, left)
+	v := verdictOf{impact: i, Decision: pol.DecideImpact(&t.session, left)}
 	for _, d := range pol.WaitingImpact(&t.session, left) {
 		v.waits = append(v.waits, waiting{d, t.work.about()})
 	}
+	return v
+}
+
+// charge takes from the budgets what is about to be committed. One that has no
+// room makes it wait for people: their approval lets it through, and gives the
+// budget its limit once more for as long as it looks back. What they have seen
+// the numbers of is charged without being asked about again.
+func (s *session) charge(ctx context.Context, v *verdictOf) error {
+	t := &s.toServer
+	seen := t.work.exact && coveredBy(v.impact, &t.work.approved)
+	budgets := s.p.c.Policy().Budgets(&t.session, v.impact)
+	var charges []approval.Charge
+	for _, c := range budgets {
+		charge := approval.Charge{Budget: c.Key, Amount: c.Amount, Per: c.Per}
+		if !seen && !c.Rule.Action.Runs() {
+			charge.May = func(spent int64) bool { return !c.Over(spent) }
+		}
+		charges = append(charges, charge)
+	}
+	spent, refused, err := s.p.c.Approvals.Spend(ctx, charges)
+	if err != nil || refused == nil {
+		v.spent = spent
+		return err
+	}
+	c := budgets[refused.Charge]
+	v.Decision = c.Decision(refused.Spent)
+	v.waits = []waiting{{v.Decision, t.work.about()}}
+	v.lifts = []approval.Charge{{Budget: c.Key, Amount: -int64(max(c.Limit, 0)), Per: c.Per}}
+	return nil
+}
+
+// mayCommit judges an open transaction that is about to be committed, and charges
+// what it did.
+func (s *session) mayCommit(ctx context.Context) (v verdictOf, failure []byte, err error) {
+	t := &s.toServer
+	if !t.work.risky {
+		v = s.judged(&t.work.counted)
+	} else if v, failure, err = s.measured(true); failure != nil || err != nil {
+		return v, failure, err
+	}
+	if v.Verdict.Runs() {
+		if err := s.charge(ctx, &v); err != nil {
+			s.p.c.Log.Error("budget not charged", zap.String("session", s.id), zap.Error(err))
+			return v, notOnRecord(v.Decision, t.work.about()).tookBack(v.impact).frame("ERROR"), nil
+		}
+	}
 	return v, nil, nil
+}
+
+// uncharge takes back what was charged for what was not committed.
+func (s *session) uncharge(ctx context.Context, v verdictOf) {
+	if v.spent == nil {
+		return
+	}
+	if err := v.spent.Back(context.WithoutCancel(ctx)); err != nil {
+		s.p.c.Log.Error("budget stays charged", zap.String("session", s.id), zap.Error(err))
+	}
 }
 
 // impact is a measurement in the policy's words.
@@ -153,6 +226,9 @@ func (s *session) over(ctx context.Context, sent byte, v verdictOf, again bool) 
 		return false, err
 	}
 	t.work.approved, t.work.exact = *approved, true
+	if _, _, err := s.p.c.Approvals.Spend(ctx, v.lifts); err != nil {
+		s.p.c.Log.Error("budget not lifted", zap.String("session", s.id), zap.Error(err))
+	}
 	return true, nil
 }
 
@@ -169,14 +245,14 @@ func impactOf(r approval.Request) (*policy.Impact, error) {
 }
 
 // warnOver tells the client, on record, that a rule has something against what it
-// did.
-func (s *session) warnOver(ctx context.Context, v verdictOf) (*refusal, error) {
+// did. The failure is that it cannot be put on record.
+func (s *session) warnOver(ctx context.Context, v verdictOf) (failure []byte, err error) {
 	t := &s.toServer
 	if v.Verdict != policy.Warn {
 		return nil, nil
 	}
-	if err := s.record(ctx, approval.KindWarned, v.Decision, t.work.statement()); err != nil {
-		return notOnRecord(v.Decision, t.work.about()).tookBack(v.impact), nil
+	if s.record(ctx, approval.KindWarned, v.Decision, t.work.statement()) != nil {
+		return notOnRecord(v.Decision, t.work.about()).tookBack(v.impact).frame("ERROR"), nil
 	}
 	return nil, s.toClient(warned(v.Decision, t.work.about()))
 }

@@ -65,18 +65,27 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 		o.effects = facts
 	}
 	s.stageGated(frame, o, j, all, waits)
-	return s.endQuery(ctx)
+	return s.endQuery(ctx, 'Q', facts)
 }
 
 // endQuery ends the segment that a staged Query or FunctionCall is.
-func (s *session) endQuery(ctx context.Context) error {
+func (s *session) endQuery(ctx context.Context, sent byte, facts []*policy.Facts) error {
 	t := &s.toServer
 	if err := s.decideHeld(ctx); err != nil || t.discarding {
 		return err
 	}
+	if facts != nil && t.owed[len(t.owed)-1].for_ != author && t.toMeasure(facts) {
+		return s.follow(ctx, sent, facts, false)
+	}
 	t.grantLast()
 	t.endBatch()
 	return nil
+}
+
+// toMeasure reports whether the commit gate has to see what is staged through.
+func (t *stage) toMeasure(facts []*policy.Facts) bool {
+	return t.risky || (t.work.risky || t.work.charged) && slices.ContainsFunc(facts, commits) ||
+		t.work.digest != nil && len(t.grants) > 0 && t.now&inside != 0
 }
 
 // parse stages a Parse. Its statement is judged when it is bound. One that would
@@ -166,6 +175,7 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	for _, facts := range alternatives {
 		for _, f := range facts {
 			effects |= 1<<f.Transaction | t.binds(f)
+			t.controls = t.controls || f.Transaction != policy.TransactionNone
 		}
 	}
 	if t.bound == nil {
@@ -227,7 +237,7 @@ func (s *session) functionCall(ctx context.Context, frame []byte) error {
 		}
 	}
 	s.stageGated(frame, owed{sent: 'F', for_: forward}, j, all, waits)
-	return s.endQuery(ctx)
+	return s.endQuery(ctx, 'F', all[0])
 }
 
 // calledFunction is a FunctionCall in words.
@@ -332,6 +342,9 @@ func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.
 	t := &s.toServer
 	for _, facts := range all {
 		t.forgetCatalogs(facts)
+	}
+	if o.sent != 'P' {
+		s.noteWork(o.sent, frame, all, waits != nil)
 	}
 	if j.Verdict == policy.Warn {
 		o = o.with()

@@ -76,6 +76,9 @@ func (s *session) decideHeld(ctx context.Context) error {
 		if restore {
 			t.restoreRefused = refused
 		}
+		if first.measured != nil {
+			refused = refused.tookBack(first.measured)
+		}
 		s.refuse(first.sent, "", refused)
 		return nil
 	}
@@ -104,6 +107,9 @@ func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*appro
 		return nil, refused, nil
 	}
 	w, err := s.p.c.Approvals.Open(ctx, ask)
+	if err == nil && first.measured != nil {
+		w, err = s.reopened(ctx, w, ask, first.measured)
+	}
 	switch {
 	case errors.Is(err, approval.ErrNobody):
 		if s.record(ctx, approval.KindBlocked, first.decision, ask.Statement) != nil {
@@ -129,6 +135,21 @@ func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*appro
 		})
 	}
 	return s.wait(ctx, h, w, first)
+}
+
+// reopened lets a request that was opened for less than was measured now be, and
+// opens or joins the one for these numbers.
+func (s *session) reopened(ctx context.Context, w *approval.Waiter, a approval.Ask, now *policy.Impact) (*approval.Waiter, error) {
+	shown, err := impactOf(w.Request())
+	if err == nil && coveredBy(now, shown) {
+		return w, nil
+	}
+	w.Release()
+	if err != nil {
+		return nil, err
+	}
+	a.ParameterHash = append(a.ParameterHash, a.Measured...)
+	return s.p.c.Approvals.Open(ctx, a)
 }
 
 // ticketOnly reports whether what is held cannot wait on the wire: its rule says

@@ -43,14 +43,14 @@ func (s *session) follow(ctx context.Context, sent byte, facts []*policy.Facts, 
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	status := s.tx
-	s.mu.Unlock()
-	if !settled || status == 'E' {
-		if t.batchSent && t.work.risky {
+	if !settled {
+		if t.batchSent {
+			t.cut(t.owed[len(t.owed)-1].at)
 			s.refuse(sent, "", entangled(t.work.about()))
+			return nil
 		}
-		t.endBatch() // the server discards it, or refuses it
+		t.grantLast()
+		t.endBatch() // the server discards it
 		return nil
 	}
 	whole := piece{frames: bytes.Clone(t.out[t.batchOut:]), owed: slices.Clone(t.owed[t.batchOwed:]),
@@ -182,7 +182,7 @@ func (s *session) advance(ctx context.Context, r *run) error {
 			if refused, err := s.before(ctx, r, p); refused || err != nil {
 				return err
 			}
-		} else if p.risky && !p.begins && !p.ends {
+		} else if tx == 'I' && p.risky && !p.begins && !p.ends {
 			if failure, err := failureOf(s.begin()); failure != nil || err != nil {
 				return errors.Join(err, s.failLast(ctx, r, failure))
 			}
@@ -250,11 +250,16 @@ func (s *session) resume(ctx context.Context) error {
 // or that people have approved by itself.
 func (s *session) before(ctx context.Context, r *run, p *piece) (refused bool, err error) {
 	t := &s.toServer
-	ending := slices.ContainsFunc(p.facts, commits)
-	if !t.work.risky || !ending && !r.granted {
+	var v verdictOf
+	var failure []byte
+	switch ending := slices.ContainsFunc(p.facts, commits); {
+	case ending && (t.work.risky || t.work.charged):
+		v, failure, err = s.mayCommit(ctx)
+	case !ending && t.work.risky && r.granted:
+		v, failure, err = s.measured(false)
+	default:
 		return false, nil
 	}
-	v, failure, err := s.measured(ending)
 	switch {
 	case err != nil:
 		return false, err
@@ -269,18 +274,17 @@ func (s *session) before(ctx context.Context, r *run, p *piece) (refused bool, e
 
 // answer does what the policy says of an open transaction that goes on.
 func (s *session) answer(ctx context.Context, r *run, v verdictOf) (refused bool, err error) {
-	t := &s.toServer
 	if v.Verdict.Runs() {
-		refusal, err := s.warnOver(ctx, v)
-		if refusal == nil || err != nil {
+		failure, err := s.warnOver(ctx, v)
+		if failure == nil || err != nil {
 			return false, err
 		}
-		s.refuse(r.sent, "", refusal)
+		s.uncharge(ctx, v)
+		s.refuse(r.sent, "", &refusal{server: failure})
 	} else if granted, err := s.over(ctx, r.sent, v, false); granted || err != nil {
 		return false, err
 	}
 	s.settleWork(ctx, approval.Failed, "rolled back by the commit gate")
-	t.work.told = nil
 	return true, s.sendRefusal(r)
 }
 
@@ -307,7 +311,7 @@ func (s *session) failLast(ctx context.Context, r *run, failure []byte) error {
 	if failure == nil {
 		return nil
 	}
-	s.settleWork(ctx, approval.Failed, "SQLSTATE "+sqlState(failure))
+	s.settleWork(ctx, approval.Failed, "SQLSTATE "+codeOf(failure))
 	s.refuse(r.sent, "", &refusal{server: failure})
 	return s.sendRefusal(r)
 }
@@ -332,7 +336,7 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 			s.settleWork(ctx, approval.Failed, "SQLSTATE "+failed)
 		}
 		t.endBatch()
-		return true, s.release()
+		return true, s.showKept()
 	case wrapped && tx == 'T':
 		again, over, err := s.commitWrapped(ctx, r, p)
 		if again || over || err != nil {
@@ -361,7 +365,7 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 		s.kept.without("Z")
 		s.mu.Unlock()
 	}
-	return false, s.release()
+	return false, s.showKept()
 }
 
 // commitWrapped measures what ran in the proxy's own transaction block, and
@@ -369,24 +373,18 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 // nothing is open on the server. Again means that it is to run once more.
 func (s *session) commitWrapped(ctx context.Context, r *run, p *piece) (again, over bool, err error) {
 	t := &s.toServer
-	v, failure, err := s.measured(true)
+	v, failure, err := s.mayCommit(ctx)
 	if err != nil {
 		return false, false, err
 	}
 	if failure == nil && v.Verdict.Runs() {
-		refusal, err := s.warnOver(ctx, v)
-		if err != nil {
+		if failure, err = s.warnOver(ctx, v); err != nil {
 			return false, false, err
 		}
-		if refusal != nil {
-			if err := s.rollback(); err != nil {
-				return false, false, err
-			}
-			s.settleWork(ctx, approval.Failed, "not on record")
-			s.refuse(r.sent, "", refusal)
-			return false, true, s.sendRefusal(r)
+		if failure == nil {
+			failure, err = s.commit()
 		}
-		if failure, err = s.commit(); err != nil {
+		if err != nil {
 			return false, false, err
 		}
 		if failure == nil {
@@ -401,6 +399,7 @@ func (s *session) commitWrapped(ctx context.Context, r *run, p *piece) (again, o
 		}
 	}
 	if failure != nil {
+		s.uncharge(ctx, v)
 		return false, true, s.failLast(ctx, r, failure)
 	}
 	spent := t.work.grants // approved for less than it does now

@@ -148,6 +148,9 @@ func (s *session) askForData() (bool, error) {
 	return true, s.toClient(w.frames)
 }
 
+// showKept ends the keeping back and gives the client what was kept.
+func (s *session) showKept() error { return s.toClient(s.takeWithheld().frames) }
+
 // toClient writes whole messages to the client. Nobody else may be about to.
 func (s *session) toClient(frames []byte) error {
 	if len(frames) == 0 {

@@ -20,8 +20,10 @@ const maxTold = 64 << 10
 type work struct {
 	// risky is true once something may have changed rows of which the facts do not
 	// prove how many. counted is what they prove of the rest.
+	// charged is true where a budget is charged with that.
 	risky   bool
 	counted policy.Impact
+	charged bool
 	// seen is the least that was changed, by the server's command tags.
 	seen policy.Impact
 
@@ -64,10 +66,15 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 			w.tell(s, f)
 			w.lock(f)
 			if !pol.NeedsImpact(&t.session, f) {
-				if proven := f.Proven(); proven != nil {
-					w.counted.Add(proven)
+				proven := f.Proven()
+				if proven == nil {
+					continue
 				}
-				continue
+				w.counted.Add(proven)
+				w.charged = w.charged || len(pol.Budgets(&t.session, proven)) > 0
+				if !w.charged || t.now == inside {
+					continue
+				}
 			}
 			w.code = w.code || codeAlone(f)
 			if asked {
@@ -216,8 +223,8 @@ func beyond(i, approved *policy.Impact) *policy.Impact {
 	return left
 }
 
-// within reports whether an impact is nowhere more than what was approved.
-func within(i, approved *policy.Impact) bool {
+// coveredBy reports whether an impact is nowhere more than what was approved.
+func coveredBy(i, approved *policy.Impact) bool {
 	left := beyond(i, approved)
 	if len(approved.Tables) == 0 {
 		left = i

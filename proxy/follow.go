@@ -1,0 +1,132 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pgsluice/pgsluice/policy"
+)
+
+// The commit gate in the extended protocol. A batch that is not on the server yet
+// runs as a Query does, with its Sync. Of one that is, as where a client sends
+// Flush, or that ends its own transaction on the way, the Sync is kept back: before
+// it nothing commits but by COMMIT.
+
+// mayEndBy reports whether an Execute could commit what has to be measured.
+func (t *stage) mayEndBy(frame []byte) bool {
+	if !t.work.risky && !t.work.charged {
+		return false
+	}
+	portal, _, err := cstring(frame[headerLen:])
+	if err != nil {
+		return false // the server answers 08P01
+	}
+	effects, known := t.bound[serverName(portal)]
+	const ends = effectSet(1<<policy.TransactionCommit | 1<<policy.TransactionCommitAndChain)
+	return !known || effects&ends != 0
+}
+
+// beforeCommit judges what was done before an Execute that could commit it.
+func (s *session) beforeCommit(ctx context.Context) (refused bool, err error) {
+	t := &s.toServer
+	if err := s.decideHeld(ctx); err != nil || t.discarding {
+		return t.discarding, err
+	}
+	if s.refuseCodeAlone(); t.discarding {
+		return true, nil
+	}
+	if err := s.flush(); err != nil {
+		return false, err
+	}
+	refused, err = s.judgeOpenBatch(ctx)
+	t.discarding = t.discarding || refused
+	return refused, err
+}
+
+// judgeOpenBatch judges what the open transaction did, in the midst of a batch
+// that is on the server.
+func (s *session) judgeOpenBatch(ctx context.Context) (refused bool, err error) {
+	t := &s.toServer
+	t.batchSent = true
+	v, failure, err := s.mayCommit(ctx)
+	switch {
+	case errors.Is(err, errNotNow): // the batch has failed, and nothing will be committed
+		return false, nil
+	case err != nil:
+		return false, err
+	case failure != nil: // the server discards the rest, as after an error of the client's
+		return true, s.toClient(failure)
+	case v.Verdict.Runs():
+		failure, err := s.warnOver(ctx, v)
+		if failure == nil || err != nil {
+			return false, err
+		}
+		s.uncharge(ctx, v)
+		s.refuse('B', "", &refusal{server: failure})
+		return true, nil
+	}
+	granted, err := s.over(ctx, 'B', v, false)
+	if granted {
+		t.grants = append(t.grants, t.work.grants...)
+		t.work.grants = nil
+	}
+	return !granted, err
+}
+
+// followBatch sees an extended batch through the commit gate; frame is its Sync.
+func (s *session) followBatch(ctx context.Context, frame []byte) error {
+	t := &s.toServer
+	o := owed{sent: 'S', for_: forward}
+	if !t.batchSent && (t.now == inside || t.now == outside && !t.controls) {
+		begins := t.now == inside
+		t.owed = append(t.owed, stagedOwed{owed: o, at: len(t.out)})
+		t.out = append(t.out, frame...)
+		return s.follow(ctx, 'B', []*policy.Facts{t.work.about()}, begins)
+	}
+	if s.refuseCodeAlone(); !t.discarding {
+		if err := s.flush(); err != nil {
+			return err
+		}
+		if t.now != inside {
+			if _, err := s.judgeOpenBatch(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	t.discarding = false
+	t.put(frame, o)
+	t.endBatch()
+	return nil
+}
+
+// refuseCodeAlone refuses a batch that goes to the server before its Sync, if
+// code in it could commit by itself what has to be measured.
+func (s *session) refuseCodeAlone() {
+	t := &s.toServer
+	if !t.batch || !t.risky || !t.work.code || t.discarding || t.now&outside == 0 {
+		return
+	}
+	t.cut(t.batchOut)
+	s.refuse('B', "", codeByItself(t.work.about()))
+}
+
+// whileCopying takes what a client sends while a statement whose effect is
+// measured reads COPY data.
+func (s *session) whileCopying(ctx context.Context, typ byte, frame []byte) error {
+	t := &s.toServer
+	switch typ {
+	case 'c', 'f':
+		t.put(frame, owed{sent: copyDone, for_: forward})
+	case 'S':
+		t.put(frame, owed{sent: 'S', for_: forward})
+	default:
+		return &protocolError{"unexpected message during COPY from stdin"}
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	if typ == 'c' && t.following.sent == 'B' {
+		return nil // its Sync is still to come
+	}
+	return s.resume(ctx)
+}
