@@ -73,6 +73,9 @@ func (b *bounds) measure() string {
 		if b.scanner.comments > maxComments {
 			return "comments are nested too deep"
 		}
+		if b.scanner.joined {
+			return "a string goes on behind a comment"
+		}
 		switch t.kind {
 		case tokenEnd:
 			return ""

@@ -13,6 +13,9 @@ type scanner struct {
 
 	// comments is the deepest nesting of comments met so far.
 	comments int
+	// joined is set by a string that goes on behind a comment. The server reads one
+	// string there; the parser here, which keeps comments, reads two.
+	joined bool
 	// unterminated is set at the end of text within a string or a comment.
 	unterminated bool
 }
@@ -211,9 +214,9 @@ func (s *scanner) quoted(quote byte, backslash bool) {
 }
 
 // continued says whether a string that has just been closed goes on in a later
-// line, and if so moves to its next opening quote.
+// line (quotecontinue of scan.l, comments before and behind the line's end), and if so moves to its next opening quote.
 func (s *scanner) continued() bool {
-	newline := false
+	newline, comment := false, false
 	for i := s.pos; i < len(s.text); {
 		switch c := s.text[i]; {
 		case c == '\n' || c == '\r':
@@ -221,7 +224,8 @@ func (s *scanner) continued() bool {
 			i++
 		case isSpace(c):
 			i++
-		case c == '-' && newline && strings.HasPrefix(s.text[i:], "--"):
+		case c == '-' && strings.HasPrefix(s.text[i:], "--"):
+			comment = true
 			end := strings.IndexAny(s.text[i:], "\n\r")
 			if end < 0 {
 				return false
@@ -229,6 +233,7 @@ func (s *scanner) continued() bool {
 			i += end
 		case c == '\'' && newline:
 			s.pos = i
+			s.joined = s.joined || comment
 			return true
 		default:
 			return false

@@ -9,7 +9,8 @@ package policy
 // meets every condition of the rule.
 type Facts struct {
 	// Text is the statement as it stands in the client's message, without the
-	// semicolon. It holds literals: never log it. It is empty for a message that
+	// semicolon, in UTF-8 whatever the client's encoding is. It holds literals: never
+	// log it. It is empty for a message that
 	// only reads and has constants in it, because such facts are shared by all
 	// messages that differ in their constants only.
 	Text string

@@ -34,12 +34,19 @@ type Lexing struct {
 	Known bool
 }
 
+// plain is how the parser reads text.
+var plain = Lexing{Encoding: "UTF8", StandardConformingStrings: true, Known: true}
+
 // Read returns the facts of every statement of text in order, and none for text
 // without a statement (";", "-- x"). Text that cannot be judged gives one Facts
 // of ClassUnparsed. The facts are shared: they must not be changed.
 func (r *Reader) Read(text string, lex Lexing) []*Facts {
-	if problem := lex.unfit(text); problem != "" {
-		return unparsed(text, problem)
+	if lex != plain {
+		read, problem := lex.fit(text)
+		if problem != "" {
+			return unparsed(text, problem)
+		}
+		text = read
 	}
 	if len(text) > maxCachedText {
 		return r.parse(text)
@@ -67,34 +74,27 @@ func (r *Reader) Read(text string, lex Lexing) []*Facts {
 	return facts
 }
 
-// singleByte are the encodings, as the server reports them, in which every byte
-// is a character and the bytes below 0x80 are ASCII.
-var singleByte = map[string]bool{
-	"LATIN1": true, "LATIN2": true, "LATIN3": true, "LATIN4": true, "LATIN5": true,
-	"LATIN6": true, "LATIN7": true, "LATIN8": true, "LATIN9": true, "LATIN10": true,
-	"ISO_8859_5": true, "ISO_8859_6": true, "ISO_8859_7": true, "ISO_8859_8": true,
-	"KOI8R": true, "KOI8U": true, "WIN866": true, "WIN874": true,
-	"WIN1250": true, "WIN1251": true, "WIN1252": true, "WIN1253": true, "WIN1254": true,
-	"WIN1255": true, "WIN1256": true, "WIN1257": true, "WIN1258": true,
-}
-
-// unfit says in words why the server may read text otherwise than the parser
-// here does, or "" if both read the same. The parser takes text for UTF-8 with
-// standard_conforming_strings on. In SJIS, BIG5 or GBK a backslash can be half of
-// a character; with the setting off it can hide the end of a string.
-func (l Lexing) unfit(text string) string {
-	if l.Known && l.StandardConformingStrings && (l.Encoding == "UTF8" || l.Encoding == "SQL_ASCII") {
-		return ""
+// fit gives the text as the parser takes it, UTF-8 with standard_conforming_strings
+// on, or says in words why the server may read it otherwise. With the setting off
+// a backslash can hide the end of a string.
+func (l Lexing) fit(text string) (read, problem string) {
+	read = text
+	if !l.Known || l.Encoding != "UTF8" && l.Encoding != "SQL_ASCII" {
+		encoding, named := clientEncodings[l.Encoding]
+		switch {
+		case l.Known && !named:
+			return "", "client_encoding is not one that is known"
+		case !l.Known && !isASCII(text):
+			return "", "the text is not ASCII, and the encoding that it is read by is not sure"
+		}
+		if read, named = encoding.utf8(text); !named {
+			return "", "the text cannot be converted from its client_encoding for certain"
+		}
 	}
-	switch {
-	case l.Known && l.Encoding != "UTF8" && l.Encoding != "SQL_ASCII" && !singleByte[l.Encoding]:
-		return "client_encoding is neither UTF8 nor one with single bytes"
-	case !isASCII(text):
-		return "the text is not ASCII, and the encoding or the settings it is read by are not sure"
-	case !(l.Known && l.StandardConformingStrings) && strings.IndexByte(text, '\\') >= 0:
-		return "standard_conforming_strings may be off and the text has a backslash"
+	if !(l.Known && l.StandardConformingStrings) && strings.IndexByte(read, '\\') >= 0 {
+		return "", "standard_conforming_strings may be off and the text has a backslash"
 	}
-	return ""
+	return read, ""
 }
 
 func isASCII(text string) bool {

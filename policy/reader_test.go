@@ -20,12 +20,13 @@ func TestTextIsJudgedOnlyAsTheServerReadsIt(t *testing.T) {
 	}{
 		{"UTF-8", usual, []string{ascii, backslash, accented}},
 		{"SQL_ASCII", Lexing{"SQL_ASCII", true, true}, []string{ascii, backslash, accented}},
-		{"a single-byte encoding", Lexing{"LATIN1", true, true}, []string{ascii, backslash}},
-		{"SJIS", Lexing{"SJIS", true, true}, nil},
-		{"BIG5", Lexing{"BIG5", true, true}, nil},
+		{"a single-byte encoding", Lexing{"LATIN1", true, true}, []string{ascii, backslash, accented, latin1}},
+		{"SJIS", Lexing{"SJIS", true, true}, []string{ascii, backslash, accented}}, // 0xfc and a quote are no character
+		{"BIG5", Lexing{"BIG5", true, true}, []string{ascii, backslash, accented}},
+		{"an encoding without a table here", Lexing{"JOHAB", true, true}, []string{ascii, backslash}},
 		{"an encoding that nobody named", Lexing{"", true, true}, nil},
-		{"standard_conforming_strings off", Lexing{"UTF8", false, true}, []string{ascii}},
-		{"both off", Lexing{"LATIN1", false, true}, []string{ascii}},
+		{"standard_conforming_strings off", Lexing{"UTF8", false, true}, []string{ascii, accented}},
+		{"both off", Lexing{"LATIN1", false, true}, []string{ascii, accented, latin1}},
 		{"a SET that is unanswered", Lexing{"UTF8", true, false}, []string{ascii}},
 		{"nothing known", Lexing{}, []string{ascii}},
 	} {
@@ -96,6 +97,29 @@ func TestTextThatTheGrammarDoesNotKnow(t *testing.T) {
 	} {
 		if f := one(t, sql); f.Class != ClassUnparsed || f.ReadOnly() || f.Problem == "" {
 			t.Errorf("%s: %s %s", sql, told(f), f.Problem)
+		}
+	}
+}
+
+// The server reads E'' and what follows the comment as one string, in which \' does
+// not end it; the parser would read two.
+func TestAStringThatGoesOnBehindACommentIsNotJudged(t *testing.T) {
+	for _, sql := range []string{
+		"SELECT E'' --x\n'\\''; DELETE FROM t; --'",
+		"SELECT E''\n--x\n'\\''; DELETE FROM t; --'",
+		"SELECT E'' --x\n\n --y\r  '\\''; DELETE FROM t; --'",
+		"SELECT GROUP BY E'' --x\n'\\''; DELETE FROM t; --'",
+		"DO E'' --x\n'\\' ; SELECT " + strings.Repeat("1+", 30_000) + "1; --'",
+		"DO E''\n--x\n'\\' ; SELECT " + strings.Repeat("1+", 30_000) + "1; --'",
+		"SELECT 'a' --x\n'b'",
+	} {
+		if f := one(t, sql); f.Class != ClassUnparsed {
+			t.Errorf("%.80s: %s", sql, told(f))
+		}
+	}
+	for _, sql := range []string{"SELECT 'a'\n'b'", "SELECT 'a' --x\n, 'b'", "SELECT 'a' /* x */, 'b'", "SELECT 'a' -- 'b'"} {
+		if f := one(t, sql); f.Class != classSelect {
+			t.Errorf("%s: %s", sql, told(f))
 		}
 	}
 }

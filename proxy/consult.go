@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -106,7 +107,7 @@ func (s *session) consultKept(alternatives [][]*policy.Facts) ([][]*policy.Facts
 // statements as their text shows them; errCancelled is the client's own wish.
 func (s *session) consult(alternatives [][]*policy.Facts) ([][]*policy.Facts, error) {
 	t := &s.toServer
-	names := namesIn(alternatives)
+	names := slices.DeleteFunc(namesIn(alternatives), func(n policy.Name) bool { return !s.canSend(n.Schema + n.Name) })
 	if len(names) == 0 || t.batchSent {
 		return alternatives, nil
 	}
@@ -138,6 +139,34 @@ func (s *session) consult(alternatives [][]*policy.Facts) ([][]*policy.Facts, er
 		c = c.Kept() // what the batch does before this may make it untrue
 	}
 	return s.refined(alternatives, c), nil
+}
+
+// canSend reports whether a question with this text in it means the same to the
+// server. Text is held in UTF-8 here, and the server reads a question in the
+// client's encoding: another name would be looked up, and not found.
+func (s *session) canSend(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settings.encoding == "UTF8" || !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
+// readOnly refines statements of a Query inside a transaction block that the
+// server says is read-only: it refuses their writes.
+func (s *session) readOnly(alternatives [][]*policy.Facts) ([][]*policy.Facts, error) {
+	set, err := s.show([]string{"transaction_read_only"})
+	switch {
+	case errors.Is(err, errNotNow), errors.Is(err, errFailed):
+		return alternatives, nil
+	case err != nil:
+		return nil, err
+	case set[0] != "on":
+		return alternatives, nil
+	}
+	refined := make([][]*policy.Facts, len(alternatives))
+	for i, facts := range alternatives {
+		refined[i] = policy.InReadOnlyTransaction(facts)
+	}
+	return refined, nil
 }
 
 // takesSnapshots reports whether a question that takes a snapshot changes nothing

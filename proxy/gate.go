@@ -305,7 +305,13 @@ func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.
 	if all, err = s.consult(all); err != nil {
 		return j, nil, err
 	}
-	return s.judgeEach(all, t.now), all, nil
+	if j = s.judgeEach(all, t.now); g.sent == 'Q' && t.now == inside && !j.Verdict.Runs() {
+		if all, err = s.readOnly(all); err != nil {
+			return j, nil, err
+		}
+		j = s.judgeEach(all, t.now)
+	}
+	return j, all, nil
 }
 
 // executed reports whether something staged may change the transaction. After
