@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -28,22 +29,28 @@ type verdictOf struct {
 	lifts  []approval.Charge  // what an approval gives back to a budget that has no room
 }
 
-// begin opens a transaction block around what the client sends next.
-func (s *session) begin() error {
-	_, err := s.put(execution(nil, "BEGIN", nil))
+// begin opens a transaction block around what the client sends next. The counters
+// begin at zero before it where they are not known to.
+func (s *session) begin(zero bool) error {
+	if !zero {
+		_, err := s.put(execution(nil, "BEGIN", nil), 1)
+		return err
+	}
+	zeroing := append(execution(nil, impact.FlushSQL, nil), 'S', 0, 0, 0, 4)
+	_, err := s.put(execution(zeroing, "BEGIN", nil), 2)
 	return err
 }
 
 // commit ends it. The ErrorResponse is that of a commit that failed.
 func (s *session) commit() (failure []byte, err error) {
-	_, err = s.put(execution(nil, "COMMIT", nil))
+	_, err = s.put(execution(nil, "COMMIT", nil), 1)
 	return failureOf(err)
 }
 
 // rollback takes back what the transaction did. A server that does not do so has
 // ended the session.
 func (s *session) rollback() error {
-	if _, err := s.put(execution(nil, "ROLLBACK", nil)); err != nil {
+	if _, err := s.put(execution(nil, "ROLLBACK", nil), 1); err != nil {
 		return fmt.Errorf("roll back: %w", err)
 	}
 	return nil
@@ -75,30 +82,39 @@ func failureOf(err error) ([]byte, error) {
 // first: it would be done behind the measurement otherwise. A failure of that is
 // the client's, as it would have been at its commit.
 func (s *session) measured(ending bool) (v verdictOf, failure []byte, err error) {
-	t := &s.toServer
-	var messages []byte
-	closes := 2
-	if ending {
-		messages, closes = execution(nil, "SET CONSTRAINTS ALL IMMEDIATE", nil), 4
+	m, failure, err := s.measurement(execution(nil, impact.MeasureSQL, nil), 2)
+	if m != nil && ending && m.Deferred {
+		settling := execution(nil, impact.SettleSQL, nil)
+		m, failure, err = s.measurement(execution(settling, impact.MeasureSQL, nil), 4)
 	}
-	messages = execution(messages, impact.MeasureSQL, nil)
-	var rows [][]byte
-	if t.batchSent {
-		rows, err = s.inOpenBatch(messages, closes, true)
-	} else {
-		rows, err = s.put(messages)
-	}
-	if failure, err = failureOf(err); failure != nil || err != nil {
+	if failure != nil || err != nil {
 		return v, failure, err
 	}
+	t := &s.toServer
+	t.dirty, t.last = false, m
+	if t.work.since != nil {
+		m = m.Since(t.work.since)
+	}
+	return s.judged(s.impact(m)), nil, nil
+}
+
+func (s *session) measurement(messages []byte, closes int) (*impact.Measurement, []byte, error) {
+	var rows [][]byte
+	var err error
+	if s.toServer.batchSent {
+		rows, err = s.inOpenBatch(messages, closes, true)
+	} else {
+		rows, err = s.put(messages, 1)
+	}
+	failure, err := failureOf(err)
+	if failure != nil || err != nil {
+		return nil, failure, err
+	}
 	if len(rows) != 1 {
-		return v, nil, fmt.Errorf("ask what the transaction did: %d rows", len(rows))
+		return nil, nil, fmt.Errorf("ask what the transaction did: %d rows", len(rows))
 	}
 	m, err := impact.DecodeMeasurement(rows[0])
-	if err != nil {
-		return v, nil, err
-	}
-	return s.judged(t.work.impact(m)), nil, nil
+	return m, nil, err
 }
 
 // judged asks the policy what it makes of an impact.
@@ -177,17 +193,63 @@ func (s *session) uncharge(ctx context.Context, v verdictOf) {
 	}
 }
 
-// impact is a measurement in the policy's words.
-func (w *work) impact(m *impact.Measurement) *policy.Impact {
-	i := &policy.Impact{Unmeasured: m.Unmeasured}
+// impact is a measurement in the policy's words. Tables that the transaction has
+// made are left out: nobody else has seen their rows.
+func (s *session) impact(m *impact.Measurement) *policy.Impact {
+	w := &s.toServer.work
+	i := &policy.Impact{}
+	for _, g := range m.Unmeasured {
+		if g.Kind != impact.GapHeldCursor || !s.readsOnly(g.Statement) {
+			i.Unmeasured = append(i.Unmeasured, g.String())
+		}
+	}
 	for _, t := range m.Tables {
+		if t.Created {
+			continue
+		}
+		table := policy.Table{Schema: t.Schema, Name: t.Name.Name, Temporary: t.Temporary}
+		if t.Temporary {
+			table.Schema = "pg_temp"
+		}
+		if table.Name == "" {
+			table.Name = fmt.Sprintf("the relation that had the OID %d", t.OID)
+		}
 		i.Add(&policy.Impact{Tables: []policy.TableImpact{{
-			Table:    policy.Table{Schema: t.Schema, Name: t.Name, Temporary: t.Temporary},
-			Inserted: t.Inserted, Updated: t.Updated, Deleted: t.Deleted,
-			Locked: t.Exclusive && !w.locked(t.Schema, t.Name), Rows: t.Rows,
+			Table: table, Inserted: t.Inserted, Updated: t.Updated, Deleted: t.Deleted,
+			Locked: t.Exclusive && !w.locked(t), Rows: t.Rows,
 		}}})
 	}
 	return i
+}
+
+// readsOnly reports whether a statement that the server tells of does no more than
+// read.
+func (s *session) readsOnly(statement string) bool {
+	for _, f := range s.p.c.Reader.Read(statement, s.lexing()) {
+		for i := range f.Actions {
+			if c := f.Actions[i].Class; c != "declare_cursor" && !c.In("read") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// fromZero makes the counters begin at zero for a transaction block that the
+// client is about to begin, where they hold what was not measured.
+func (s *session) fromZero(all [][]*policy.Facts) error {
+	t := &s.toServer
+	if !t.unclean || t.batchSent || t.now&outside == 0 || !s.p.c.Policy().Measures() ||
+		!slices.ContainsFunc(all, func(facts []*policy.Facts) bool { return slices.ContainsFunc(facts, beginsBlock) }) {
+		return nil
+	}
+	settled, err := s.settle()
+	if tx, _ := s.status(); !settled || err != nil || tx != 'I' {
+		return err
+	}
+	t.unclean, t.dirty = false, false
+	_, err = s.put(execution(nil, impact.FlushSQL, nil), 1)
+	return err
 }
 
 // about is the statement that messages are about.

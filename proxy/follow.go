@@ -40,6 +40,9 @@ func (s *session) beforeCommit(ctx context.Context) (refused bool, err error) {
 	}
 	refused, err = s.judgeOpenBatch(ctx)
 	t.discarding = t.discarding || refused
+	if !refused && err == nil { // what comes behind it is another transaction
+		t.work, t.risky = work{since: t.last}, false
+	}
 	return refused, err
 }
 

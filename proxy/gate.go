@@ -64,6 +64,9 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 		o = o.with()
 		o.effects = facts
 	}
+	if err := s.fromZero(all); err != nil {
+		return err
+	}
 	s.stageGated(frame, o, j, all, waits)
 	return s.endQuery(ctx, 'Q', facts)
 }
@@ -85,7 +88,8 @@ func (s *session) endQuery(ctx context.Context, sent byte, facts []*policy.Facts
 // toMeasure reports whether the commit gate has to see what is staged through.
 func (t *stage) toMeasure(facts []*policy.Facts) bool {
 	return t.risky || (t.work.risky || t.work.charged) && slices.ContainsFunc(facts, commits) ||
-		t.work.digest != nil && len(t.grants) > 0 && t.now&inside != 0
+		t.work.digest != nil && len(t.grants) > 0 && t.now&inside != 0 ||
+		t.dirty && slices.ContainsFunc(facts, chains)
 }
 
 // parse stages a Parse. Its statement is judged when it is bound. One that would
@@ -185,6 +189,9 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 		t.bound[serverName(portal)] = effects
 	} else {
 		delete(t.bound, serverName(portal))
+	}
+	if err := s.fromZero(alternatives); err != nil {
+		return err
 	}
 	s.stageGated(frame, o, j, alternatives, waits)
 	return nil

@@ -27,6 +27,7 @@ type question struct {
 	code    string   // SQLSTATE, if it failed
 	failure []byte   // and the ErrorResponse
 	late    bool     // the proxy has cancelled it itself
+	syncs   int      // ReadyForQuerys to come
 	closes  int      // CloseCompletes to come, where no ReadyForQuery will
 	mayFail bool
 	settled chan struct{}
@@ -63,16 +64,16 @@ func (s *session) inquire(sql string, parameters [][]byte) ([][]byte, error) {
 		return nil, errNotNow
 	}
 	if status == 'I' {
-		return s.put(execution(nil, sql, parameters))
+		return s.put(execution(nil, sql, parameters), 1)
 	}
 	back := execution(nil, "ROLLBACK TO SAVEPOINT "+askSavepoint, nil)
 	back = execution(back, "RELEASE SAVEPOINT "+askSavepoint, nil)
 	question := execution(execution(nil, "SAVEPOINT "+askSavepoint, nil), sql, parameters)
-	rows, err := s.put(append(question, back...))
+	rows, err := s.put(append(question, back...), 1)
 	if err == nil || !errors.Is(err, errFailed) && !errors.Is(err, errCancelled) {
 		return rows, err
 	}
-	if _, again := s.put(back); again != nil {
+	if _, again := s.put(back, 1); again != nil {
 		return nil, fmt.Errorf("go back to before the question: %w", errors.Join(again, err))
 	}
 	return nil, err
@@ -96,7 +97,7 @@ func (s *session) show(names []string) ([]string, error) {
 	if s.toServer.batchSent {
 		rows, err = s.inOpenBatch(messages, 2*len(names), false)
 	} else {
-		rows, err = s.put(messages)
+		rows, err = s.put(messages, 1)
 	}
 	if err == nil && len(rows) != len(names) {
 		err = fmt.Errorf("%d of %d settings shown", len(rows), len(names))
@@ -131,7 +132,7 @@ func (s *session) inOpenBatch(messages []byte, closes int, mayFail bool) ([][]by
 	case skipping:
 		return nil, errNotNow
 	}
-	return s.ask(append(messages, flush...), closes, mayFail)
+	return s.ask(append(messages, flush...), &question{closes: closes, mayFail: mayFail})
 }
 
 // execution appends the messages that run one statement and leave nothing
@@ -155,14 +156,15 @@ func execution(b []byte, sql string, parameters [][]byte) []byte {
 }
 
 // put sends messages of the proxy's own, with a Sync, and waits for the answer.
-func (s *session) put(messages []byte) ([][]byte, error) {
-	return s.ask(append(messages, 'S', 0, 0, 0, 4), 0, true)
+// Syncs is how many there are, with that one.
+func (s *session) put(messages []byte, syncs int) ([][]byte, error) {
+	return s.ask(append(messages, 'S', 0, 0, 0, 4), &question{syncs: syncs, mayFail: true})
 }
 
-// ask sends a question and waits for its answer, which ends with ReadyForQuery
-// or, if closes is not 0, with that many CloseCompletes.
-func (s *session) ask(messages []byte, closes int, mayFail bool) ([][]byte, error) {
-	q := &question{settled: make(chan struct{}), closes: closes, mayFail: mayFail}
+// ask sends a question and waits for its answer, which ends with as many
+// ReadyForQuery or CloseComplete as q says.
+func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
+	q.settled = make(chan struct{})
 	s.mu.Lock()
 	s.question = q
 	s.mu.Unlock()
@@ -218,7 +220,9 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 			return true, fmt.Errorf("NoticeResponse: %w", err)
 		}
 		// With client_min_messages at debug the server tells of each step.
-		return strings.HasPrefix(n.SeverityUnlocalized, "DEBUG") || n.SeverityUnlocalized == "LOG", nil
+		// SET CONSTRAINTS warns outside a transaction block, and is obeyed.
+		own := strings.HasPrefix(n.SeverityUnlocalized, "DEBUG") || n.SeverityUnlocalized == "LOG" || n.Code == "25P01"
+		return own, nil
 	case 'A', 'S':
 		return false, nil
 	case '3':
@@ -259,7 +263,9 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 			return true, errShort
 		}
 		s.tx = frame[headerLen]
-		q.end(s)
+		if q.syncs--; q.syncs == 0 {
+			q.end(s)
+		}
 		return true, nil
 	}
 	return true, fmt.Errorf("server sent %q in answer to the proxy's own question", frame[0])

@@ -147,6 +147,11 @@ func endsBlock(f *policy.Facts) bool {
 	return false
 }
 
+// chains reports whether the statement begins the next transaction as it ends one.
+func chains(f *policy.Facts) bool {
+	return f.Transaction == policy.TransactionCommitAndChain || f.Transaction == policy.TransactionRollbackAndChain
+}
+
 func commits(f *policy.Facts) bool {
 	return f.Transaction == policy.TransactionCommit || f.Transaction == policy.TransactionCommitAndChain
 }
@@ -177,13 +182,14 @@ func (s *session) advance(ctx context.Context, r *run) error {
 	t := &s.toServer
 	for r.next < len(r.pieces) {
 		p := &r.pieces[r.next]
+		t.work.continues(s, p)
 		tx, _ := s.status()
 		if tx == 'T' {
 			if refused, err := s.before(ctx, r, p); refused || err != nil {
 				return err
 			}
 		} else if tx == 'I' && p.risky && !p.begins && !p.ends {
-			if failure, err := failureOf(s.begin()); failure != nil || err != nil {
+			if failure, err := failureOf(s.begin(t.unclean || r.next > 0 && t.dirty)); failure != nil || err != nil {
 				return errors.Join(err, s.failLast(ctx, r, failure))
 			}
 			r.wrapped = true
@@ -257,6 +263,9 @@ func (s *session) before(ctx context.Context, r *run, p *piece) (refused bool, e
 		v, failure, err = s.mayCommit(ctx)
 	case !ending && t.work.risky && r.granted:
 		v, failure, err = s.measured(false)
+	case t.dirty && slices.ContainsFunc(p.facts, chains): // what is counted must not count for the next
+		v, failure, err = s.measured(false)
+		v.Decision = policy.Decision{Verdict: policy.Allow}
 	default:
 		return false, nil
 	}
@@ -342,6 +351,9 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 		if again || over || err != nil {
 			return over, err
 		}
+	case tx == 'T' && p.ends:
+		s.settleWork(ctx, approval.Done, s.kept.lastTag())
+		t.work.since = t.last
 	case tx == 'T':
 		if r.granted {
 			v, failure, err := s.measured(false)
@@ -461,6 +473,6 @@ func (s *session) forget(p *piece) error {
 	if messages == nil {
 		return nil
 	}
-	_, err := s.put(messages)
+	_, err := s.put(messages, 1)
 	return err
 }

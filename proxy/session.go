@@ -55,7 +55,7 @@ type session struct {
 	failure   string    // SQLSTATE of an error since the last ReadyForQuery
 	failed    string    // and before it
 	segments  uint64    // answers that have ended with ReadyForQuery
-	tag       []byte // last command tag since then, with its NUL
+	tag       []byte    // last command tag since then, with its NUL
 
 	pid     uint32
 	key     []byte

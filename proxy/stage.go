@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgsluice/pgsluice/policy"
 	"github.com/pgsluice/pgsluice/policy/approval"
+	"github.com/pgsluice/pgsluice/proxy/impact"
 )
 
 // stage is what the client goroutine collects before it goes to the server. No
@@ -45,9 +46,12 @@ type stage struct {
 
 	// What the open transaction has done, for the commit gate.
 	work      work
-	risky     bool // something in the open batch has to be measured before it commits
-	controls  bool // something in it begins or ends transactions
-	following *run // not nil while the client sends COPY data for it
+	risky     bool                // something in the open batch has to be measured before it commits
+	controls  bool                // something in it begins or ends transactions
+	dirty     bool                // something has changed rows that the session's counters still hold
+	unclean   bool                // and so it was before the open batch
+	last      *impact.Measurement // the last one
+	following *run                // not nil while the client sends COPY data for it
 
 	defining   int               // entries of owed that may define a prepared statement
 	unsettling bool              // something in the open batch ran, and may have changed how text is read
@@ -130,7 +134,7 @@ func (s *session) inBatch() {
 	}
 	t.batch, t.batchSent = true, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.unsettling, t.risky, t.controls = false, false, false
+	t.unsettling, t.risky, t.controls, t.unclean = false, false, false, t.dirty
 	clear(t.bound)
 	t.now = s.transaction(len(t.owed) == 0)
 	t.based = t.now != anyState

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgsluice/pgsluice/policy"
 	"github.com/pgsluice/pgsluice/policy/approval"
+	"github.com/pgsluice/pgsluice/proxy/impact"
 )
 
 // maxTold bounds the text of a transaction that people are shown. What stands
@@ -42,6 +43,10 @@ type work struct {
 	exact    bool
 	grants   []*approval.Grant
 
+	// since is what the counters held when the transaction began, if another ended
+	// with no idle moment between them: they have not begun at zero then.
+	since *impact.Measurement
+
 	// What ran, for a request: reads are left out, since clients send some by
 	// themselves.
 	told   []string
@@ -65,6 +70,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 			}
 			w.tell(s, f)
 			w.lock(f)
+			t.dirty = true
 			if !pol.NeedsImpact(&t.session, f) {
 				proven := f.Proven()
 				if proven == nil {
@@ -101,6 +107,24 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 			w.add('B', values)
 		case 'F':
 			w.add('F', values)
+		}
+	}
+}
+
+// continues notes a piece of a Query that stands behind the end of the transaction
+// for which the whole of it was noted.
+func (w *work) continues(s *session, p *piece) {
+	if w.digest != nil {
+		return
+	}
+	for _, f := range p.facts {
+		if !f.ReadOnly() && !endsBlock(f) {
+			w.tell(s, f)
+			w.lock(f)
+			w.risky = w.risky || p.risky
+			if w.facts == nil {
+				w.facts = f
+			}
 		}
 	}
 }
@@ -151,10 +175,15 @@ func (w *work) lock(f *policy.Facts) {
 }
 
 // locked reports whether a statement that the statement gate let pass accounts
-// for a lock on the table.
-func (w *work) locked(schema, name string) bool {
-	return slices.ContainsFunc(w.locks, func(t policy.Table) bool {
-		return t.Name == name && (t.Schema == "" || t.Schema == schema)
+// for a lock on the table. Of what is gone there is no name: DROP leaves such
+// locks, and so does the copy by which ALTER TABLE writes a table anew.
+func (w *work) locked(t impact.Table) bool {
+	if t.Name.Name == "" {
+		return len(w.locks) > 0
+	}
+	return slices.ContainsFunc(w.locks, func(l policy.Table) bool {
+		return (l.Name == t.Name.Name && (l.Schema == "" || l.Schema == t.Schema)) ||
+			(l.Name == t.Root.Name && (l.Schema == "" || l.Schema == t.Root.Schema))
 	})
 }
 
