@@ -240,8 +240,8 @@ func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 		t.put(frame, t.closing(frame))
 	case 'E':
 		s.inBatch()
-		if t.mayEndBy(frame) {
-			if refused, err := s.beforeCommit(ctx); refused || err != nil {
+		if e := t.endBy(frame); e != endsNothing {
+			if refused, err := s.beforeCommit(ctx, e); refused || err != nil {
 				return err
 			}
 		}

@@ -12,22 +12,38 @@ import (
 // Flush, or that ends its own transaction on the way, the Sync is kept back: before
 // it nothing commits but by COMMIT.
 
-// mayEndBy reports whether an Execute could commit what has to be measured.
-func (t *stage) mayEndBy(frame []byte) bool {
+// ending is what an Execute may do to a transaction that has to be measured.
+type ending uint8
+
+const (
+	endsNothing ending = iota
+	mayEnd
+	ends
+)
+
+// endBy says whether an Execute could commit what has to be measured.
+func (t *stage) endBy(frame []byte) ending {
 	if !t.work.risky && !t.work.charged {
-		return false
+		return endsNothing
 	}
 	portal, _, err := cstring(frame[headerLen:])
 	if err != nil {
-		return false // the server answers 08P01
+		return endsNothing // the server answers 08P01
 	}
-	effects, known := t.bound[serverName(portal)]
-	const ends = effectSet(1<<policy.TransactionCommit | 1<<policy.TransactionCommitAndChain)
-	return !known || effects&ends != 0
+	const committing = effectSet(1<<policy.TransactionCommit | 1<<policy.TransactionCommitAndChain)
+	switch effects, known := t.bound[serverName(portal)]; {
+	case !known:
+		return mayEnd
+	case effects&committing == 0:
+		return endsNothing
+	case effects&^(committing|movesPortals) == 0:
+		return ends
+	}
+	return mayEnd
 }
 
 // beforeCommit judges what was done before an Execute that could commit it.
-func (s *session) beforeCommit(ctx context.Context) (refused bool, err error) {
+func (s *session) beforeCommit(ctx context.Context, e ending) (refused bool, err error) {
 	t := &s.toServer
 	if err := s.decideHeld(ctx); err != nil || t.discarding {
 		return t.discarding, err
@@ -40,7 +56,7 @@ func (s *session) beforeCommit(ctx context.Context) (refused bool, err error) {
 	}
 	refused, err = s.judgeOpenBatch(ctx)
 	t.discarding = t.discarding || refused
-	if !refused && err == nil { // what comes behind it is another transaction
+	if !refused && err == nil && e == ends { // what comes behind it is another transaction
 		t.work, t.risky = work{since: t.last}, false
 	}
 	return refused, err
@@ -127,9 +143,6 @@ func (s *session) whileCopying(ctx context.Context, typ byte, frame []byte) erro
 	}
 	if err := s.flush(); err != nil {
 		return err
-	}
-	if typ == 'c' && t.following.sent == 'B' {
-		return nil // its Sync is still to come
 	}
 	return s.resume(ctx)
 }

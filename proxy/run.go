@@ -242,7 +242,12 @@ func (s *session) resume(ctx context.Context) error {
 	done := s.segments >= r.expected
 	s.copying = !done
 	s.mu.Unlock()
-	if err != nil || data || !done { // in the extended protocol a Sync is still to come
+	if err == nil && data {
+		if data, err = s.askForData(); !data && err == nil {
+			return s.resume(ctx)
+		}
+	}
+	if err != nil || !done { // of a batch, a Sync is still to come
 		return err
 	}
 	t.following = nil
