@@ -144,5 +144,8 @@ func (s *session) whileCopying(ctx context.Context, typ byte, frame []byte) erro
 	if err := s.flush(); err != nil {
 		return err
 	}
+	if typ != 'S' && t.following.sent == 'B' {
+		return nil // the server says nothing before Sync, unless it wants more data
+	}
 	return s.resume(ctx)
 }

@@ -203,6 +203,7 @@ func (s *session) advance(ctx context.Context, r *run) error {
 			return err
 		}
 		if data, err := s.awaitSegment(r); data || err != nil {
+			t.endBatch()
 			return err
 		}
 		if over, err := s.pieceDone(ctx, r, p); over || err != nil {

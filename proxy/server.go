@@ -117,7 +117,7 @@ func (s *session) relay(r *serverReader) error {
 			s.clientWrite.Lock()
 			writing = true
 		}
-		r.poke = r.poke || s.copying && s.q.empty()
+		r.poke = r.poke || s.copying && (s.q.empty() || s.q.copyIn)
 	}
 	s.mu.Unlock()
 	if err != nil {
