@@ -264,7 +264,7 @@ func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 		if err := s.decideHeld(ctx); err != nil {
 			return err
 		}
-		if t.batch && !t.discarding && t.toMeasure(nil) {
+		if (t.batch || t.carried) && !t.discarding && t.toMeasure(nil) {
 			return s.followBatch(ctx, frame)
 		}
 		t.discarding = false

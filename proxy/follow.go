@@ -96,7 +96,7 @@ func (s *session) judgeOpenBatch(ctx context.Context) (refused bool, err error) 
 func (s *session) followBatch(ctx context.Context, frame []byte) error {
 	t := &s.toServer
 	o := owed{sent: 'S', for_: forward}
-	if !t.batchSent && (t.now == inside || t.now == outside && !t.controls) {
+	if !t.batchSent && !t.carried && (t.now == inside || t.now == outside && !t.controls) {
 		begins := t.now == inside
 		t.owed = append(t.owed, stagedOwed{owed: o, at: len(t.out)})
 		t.out = append(t.out, frame...)
@@ -106,7 +106,11 @@ func (s *session) followBatch(ctx context.Context, frame []byte) error {
 		if err := s.flush(); err != nil {
 			return err
 		}
-		if t.now != inside {
+		s.mu.Lock()
+		t.carried = s.q.copyIn
+		s.mu.Unlock()
+		// The server ignores a Sync among COPY data, or has rolled the COPY back.
+		if t.now != inside && !t.carried {
 			if _, err := s.judgeOpenBatch(ctx); err != nil {
 				return err
 			}

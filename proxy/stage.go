@@ -47,6 +47,7 @@ type stage struct {
 	// What the open transaction has done, for the commit gate.
 	work      work
 	risky     bool                // something in the open batch has to be measured before it commits
+	carried   bool                // a batch that reads COPY data goes on behind its Sync
 	controls  bool                // something in it begins or ends transactions
 	dirty     bool                // something has changed rows that the session's counters still hold
 	unclean   bool                // and so it was before the open batch
@@ -134,7 +135,9 @@ func (s *session) inBatch() {
 	}
 	t.batch, t.batchSent = true, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.unsettling, t.risky, t.controls, t.unclean = false, false, false, t.dirty
+	t.unsettling, t.controls, t.unclean = false, false, t.dirty
+	t.carried = t.carried && s.busy()
+	t.risky = t.risky && t.carried
 	clear(t.bound)
 	t.now = s.transaction(len(t.owed) == 0)
 	t.based = t.now != anyState
