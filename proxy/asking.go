@@ -68,6 +68,14 @@ func (s *session) asking() (approval.Ask, *refusal, error) {
 	if first.measured != nil {
 		return a, nil, s.askingMeasured(&a, first)
 	}
+	if d := first.dry; d != nil {
+		a.Impact += "; " + d.words
+		if d.impact != nil {
+			if a.Measured, err = json.Marshal(d.impact); err != nil {
+				return a, nil, fmt.Errorf("write down what was measured: %w", err)
+			}
+		}
+	}
 	d := description{session: s, digest: sha256.New(), parsed: map[string]*statement{}, bound: map[string]int{}}
 	d.batch(t.out[t.batchOut:])
 	if d.unclear {

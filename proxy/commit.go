@@ -134,6 +134,11 @@ func (s *session) judged(i *policy.Impact) verdictOf {
 	for _, d := range pol.WaitingImpact(&t.session, left) {
 		v.waits = append(v.waits, waiting{d, t.work.about()})
 	}
+	if t.work.exact && left == i && v.Verdict.Runs() && t.work.decided.Rule != nil {
+		v.Decision = t.work.decided
+		v.Reason = "it now changes more than was approved: " + i.String()
+		v.waits = []waiting{{v.Decision, t.work.about()}}
+	}
 	return v
 }
 
@@ -287,7 +292,7 @@ func (s *session) over(ctx context.Context, sent byte, v verdictOf, again bool) 
 	if err != nil {
 		return false, err
 	}
-	t.work.approved, t.work.exact = *approved, true
+	t.work.approved, t.work.exact, t.work.decided = *approved, true, v.Decision
 	if _, _, err := s.p.c.Approvals.Spend(ctx, v.lifts); err != nil {
 		s.p.c.Log.Error("budget not lifted", zap.String("session", s.id), zap.Error(err))
 	}

@@ -39,6 +39,7 @@ type held struct {
 
 	measured *policy.Impact // at the commit gate: what was done, and rolled back
 	ticket   bool           // it cannot run again by itself
+	dry      *dry           // at the statement gate: what a dry run has shown
 }
 
 // query gates a simple Query, all of its statements or none: splitting it would

@@ -87,6 +87,36 @@ func (s *session) decideHeld(ctx context.Context) error {
 	}
 	t.held = nil
 	t.grants = append(t.grants, grant)
+	if first.measured == nil {
+		return s.boundBy(grant, first)
+	}
+	return nil
+}
+
+// boundBy has what was granted at the statement gate measured before it is
+// committed, where people were shown what a dry run did.
+func (s *session) boundBy(grant *approval.Grant, h held) error {
+	shown := grant.Request().Measured
+	if len(shown) == 0 {
+		return nil
+	}
+	t := &s.toServer
+	approved, err := impactOf(grant.Request())
+	if err != nil {
+		return err
+	}
+	t.risky = true
+	t.work.risky, t.work.approved, t.work.exact, t.work.decided = true, *approved, true, h.decision
+	for _, facts := range h.all {
+		for _, f := range facts {
+			if t.work.facts == nil {
+				t.work.facts = f
+			}
+			if t.work.digest == nil {
+				t.work.tell(s, f)
+			}
+		}
+	}
 	return nil
 }
 
@@ -96,6 +126,14 @@ func (s *session) decideHeld(ctx context.Context) error {
 func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*approval.Grant, *refusal, error) {
 	ctx, done := context.WithCancel(ctx)
 	defer done()
+	d, err := s.dryRun(first)
+	switch {
+	case errors.Is(err, errCancelled):
+		return nil, cancelledByUser(first.decision.ID(), 0), nil
+	case err != nil:
+		return nil, nil, fmt.Errorf("try out what is held: %w", err)
+	}
+	s.toServer.held[0].dry = d
 	ask, refused, err := s.asking()
 	switch {
 	case err != nil:

@@ -41,6 +41,7 @@ type work struct {
 	// whole of it.
 	approved policy.Impact
 	exact    bool
+	decided  policy.Decision // that they were asked about
 	grants   []*approval.Grant
 
 	// since is what the counters held when the transaction began, if another ended

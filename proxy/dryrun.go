@@ -1,0 +1,305 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/pgsluice/pgsluice/policy"
+	"github.com/pgsluice/pgsluice/proxy/impact"
+)
+
+// Before people are asked about a statement that changes rows, it is run and
+// rolled back, so that they see what it does and not what it looks like. That
+// costs locks for a moment, and dead rows; so it is done only where the planner
+// expects few rows, under a lock timeout and a statement timeout, and never with
+// what a rollback does not take back.
+
+// DryRun says how statements are tried out before people are asked. The zero
+// value tries nothing.
+type DryRun struct {
+	Rows    float64       // at most so many by the planner's estimate; 0: never
+	Timeout time.Duration // for all of it, in milliseconds or more
+	Show    int           // how many of the rows that it would change are shown
+}
+
+const dryLockTimeout = "1s"
+
+// dryStatement is a statement as an extended query of the proxy's own.
+type dryStatement struct {
+	sql        string
+	types      []byte // of its parameters, as Parse had them; empty: none given
+	parameters []byte // formats and values, as Bind had them; empty: none
+}
+
+// execution appends the messages that run it and leave nothing behind, with text
+// around it.
+func (d dryStatement) execution(b []byte, before, after string) []byte {
+	b = appendFrame(b, 'P', func(b []byte) []byte {
+		b = appendCString(appendCString(b, askName), before+d.sql+after)
+		if len(d.types) < 2 {
+			return append(b, 0, 0)
+		}
+		return append(b, d.types...)
+	})
+	b = appendFrame(b, 'B', func(b []byte) []byte {
+		b = appendCString(appendCString(b, askName), askName)
+		if len(d.parameters) == 0 {
+			b = append(b, 0, 0, 0, 0)
+		}
+		return append(append(b, d.parameters...), 0, 0) // the answer as text
+	})
+	b = appendFrame(b, 'E', func(b []byte) []byte { return append(appendCString(b, askName), 0, 0, 0, 0) })
+	b = appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'P'), askName) })
+	return appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'S'), askName) })
+}
+
+// dry is what a dry run has shown.
+type dry struct {
+	impact *policy.Impact // nil where it did not come to that
+	words  string
+}
+
+// dryRun tries out what is held, if that can be done. It returns nil where it
+// cannot; errCancelled is the client's wish.
+func (s *session) dryRun(h held) (*dry, error) {
+	t := &s.toServer
+	c := s.p.c.DryRun
+	if c.Rows <= 0 || h.measured != nil || h.now != outside || t.batchSent || len(t.held) != 1 || !tried(h) {
+		return nil, nil
+	}
+	st, ok := s.heldStatement(h)
+	if !ok {
+		return nil, nil
+	}
+	if settled, err := s.settle(); !settled || err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	d, err := s.try(st, h, c)
+	if errors.Is(err, errFailed) && c.Show > 0 { // who may write need not be allowed to read
+		if err := s.rollbackIfOpen(); err != nil {
+			return nil, err
+		}
+		c.Show = 0
+		d, err = s.try(st, h, c)
+	}
+	switch {
+	case err == nil && d.impact != nil:
+		d.words += fmt.Sprintf("; it took %s", time.Since(began).Round(time.Millisecond))
+	case errors.Is(err, errFailed):
+		var failed *questionFailed
+		errors.As(err, &failed)
+		d, err = &dry{words: "a dry run failed with SQLSTATE " + failed.code}, nil
+	}
+	t.dirty, t.unclean = false, false
+	return d, errors.Join(err, s.rollbackIfOpen())
+}
+
+func (s *session) rollbackIfOpen() error {
+	if tx, _ := s.status(); tx == 'I' {
+		return nil
+	}
+	return s.rollback()
+}
+
+// try runs a statement and takes it back.
+func (s *session) try(st dryStatement, h held, c DryRun) (*dry, error) {
+	zeroing := append(execution(nil, impact.FlushSQL, nil), 'S', 0, 0, 0, 4)
+	messages := execution(zeroing, "BEGIN", nil)
+	messages = execution(messages, "SET LOCAL lock_timeout = '"+dryLockTimeout+"'", nil)
+	messages = execution(messages, fmt.Sprintf("SET LOCAL statement_timeout = %d", c.Timeout.Milliseconds()), nil)
+	rows, err := s.put(st.execution(messages, "EXPLAIN (FORMAT JSON) ", ""), 2)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != 2 { // of the flush, and the plan
+		return nil, fmt.Errorf("ask for the plan: %d rows: %w", len(rows), io.ErrUnexpectedEOF)
+	}
+	plan, expected, err := readPlan(rows[1])
+	if err != nil {
+		return nil, err
+	}
+	if expected > c.Rows {
+		return &dry{words: fmt.Sprintf("about %.0f rows by the planner's estimate, too many for a dry run; plan: %s", expected, plan)}, nil
+	}
+	before, after := "", ""
+	if c.Show > 0 && h.decided.Class != "merge" && !strings.Contains(strings.ToLower(st.sql), "returning") {
+		before = "WITH pgsluice_changed AS ("
+		after = fmt.Sprintf("\n RETURNING *) SELECT pg_catalog.row_to_json(pgsluice_changed)::text FROM pgsluice_changed LIMIT %d", c.Show)
+	}
+	rows, err = s.put(execution(st.execution(nil, before, after), impact.MeasureSQL, nil), 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("measure a dry run: %w", io.ErrUnexpectedEOF)
+	}
+	m, err := impact.DecodeMeasurement(rows[len(rows)-1])
+	if err != nil {
+		return nil, err
+	}
+	d := &dry{impact: s.impact(m)}
+	d.words = "dry run, rolled back: " + d.impact.String()
+	if before != "" {
+		for _, row := range rows[:len(rows)-1] {
+			d.words += "; row " + shortened(string(row))
+		}
+	}
+	for _, n := range m.Sequences {
+		d.words += "; the sequence " + n.String() + " has moved on, which nothing takes back"
+	}
+	for _, trigger := range h.triggers() {
+		d.words += "; sets off " + trigger
+	}
+	d.words += "; plan: " + plan
+	return d, nil
+}
+
+// shortened keeps a row readable.
+func shortened(row string) string {
+	const most = 300
+	if len(row) <= most {
+		return row
+	}
+	return strings.ToValidUTF8(row[:most], "") + "..."
+}
+
+// tried reports whether all that is held can be run and taken back: one statement
+// that reads and writes rows.
+func tried(h held) bool {
+	if h.sent != 'Q' && h.sent != 'B' || len(h.all) != 1 || len(h.all[0]) != 1 {
+		return false
+	}
+	writes := false
+	for _, a := range h.all[0][0].Actions {
+		switch a.Class {
+		case "insert", "update", "delete", "merge":
+			writes = true
+		default:
+			if !a.Class.In("read") {
+				return false
+			}
+		}
+	}
+	return writes && dml(h.all[0][0].Class)
+}
+
+func dml(c policy.Class) bool {
+	return c == "insert" || c == "update" || c == "delete" || c == "merge"
+}
+
+// triggers are what the statement sets off.
+func (h held) triggers() []string {
+	var all []string
+	for i := range h.decided.Actions {
+		all = append(all, h.decided.Actions[i].Triggers...)
+	}
+	return all
+}
+
+// heldStatement finds what is held in the staged batch. It reports false where the
+// batch does more than that.
+func (s *session) heldStatement(h held) (st dryStatement, ok bool) {
+	t := &s.toServer
+	if h.sent == 'Q' {
+		return dryStatement{sql: h.all[0][0].Text}, h.all[0][0].Text != ""
+	}
+	parsed := map[string]*statement{}
+	binds := 0
+	whole, _ := splitFrames(t.out[t.batchOut:])
+	for _, frame := range whole {
+		name, rest, err := cstring(frame[headerLen:])
+		if err != nil {
+			return st, false
+		}
+		switch frame[0] {
+		case 'P':
+			text, types, err := cstring(rest)
+			if err != nil {
+				return st, false
+			}
+			parsed[serverName(name)] = &statement{text: string(text), types: types}
+		case 'B':
+			binds++
+			of, values, err := cstring(rest)
+			if err != nil {
+				return st, false
+			}
+			found := parsed[serverName(of)]
+			if found == nil {
+				known := s.candidates(serverName(of))
+				if len(known) != 1 {
+					return st, false
+				}
+				found = known[0]
+			}
+			st = dryStatement{sql: strings.TrimRight(strings.TrimSpace(found.text), ";"), types: found.types, parameters: parametersOf(values)}
+		}
+	}
+	return st, binds == 1 && st.sql != "" && st.parameters != nil
+}
+
+// parametersOf cuts the formats of the answer off the end of a Bind.
+func parametersOf(b []byte) []byte {
+	_, rest, ok := int16s(b)
+	if !ok || len(rest) < 2 {
+		return nil
+	}
+	end := len(b) - len(rest) + 2
+	for range binary.BigEndian.Uint16(rest) {
+		if len(b) < end+4 {
+			return nil
+		}
+		size := int32(binary.BigEndian.Uint32(b[end:]))
+		end += 4 + max(int(size), 0)
+		if len(b) < end {
+			return nil
+		}
+	}
+	return b[:end]
+}
+
+// plan is a node of what EXPLAIN (FORMAT JSON) says.
+type plan struct {
+	Node     string  `json:"Node Type"`
+	Relation string  `json:"Relation Name"`
+	Index    string  `json:"Index Name"`
+	Rows     float64 `json:"Plan Rows"`
+	Plans    []plan
+}
+
+// readPlan gives the plan in a line, and how many rows it expects to change.
+func readPlan(text []byte) (line string, rows float64, err error) {
+	var explained []struct{ Plan plan }
+	if err := json.Unmarshal(text, &explained); err != nil || len(explained) != 1 {
+		return "", 0, fmt.Errorf("read the plan: %w", errors.Join(err, io.ErrUnexpectedEOF))
+	}
+	top := explained[0].Plan
+	for _, p := range top.Plans {
+		rows += p.Rows
+	}
+	return top.line(0), rows, nil
+}
+
+func (p plan) line(depth int) string {
+	line := p.Node
+	if p.Relation != "" {
+		line += " on " + p.Relation
+	}
+	if p.Index != "" {
+		line += " by " + p.Index
+	}
+	if len(p.Plans) == 0 || depth > 3 {
+		return line
+	}
+	var below []string
+	for _, q := range p.Plans {
+		below = append(below, q.line(depth+1))
+	}
+	return line + " (" + strings.Join(below, ", ") + ")"
+}
