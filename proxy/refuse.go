@@ -253,10 +253,18 @@ func ticketOpened(r approval.Request, subject, who, where string, window time.Du
 		code:    codeRefused,
 		message: fmt.Sprintf("%s needs approval: rule %s opened request %d for %s", subject, r.Rule, r.ID, who),
 		detail:  nothingRun,
-		hint: fmt.Sprintf("Ask for the approval of request %d (%s), then send exactly the same statement again within %s of it.",
-			r.ID, where, shortDuration(window)),
+		hint: fmt.Sprintf("Ask for the approval of request %d (%s), then %s within %s of it.",
+			r.ID, where, sendAgain(r), shortDuration(window)),
 		rule: r.Rule, request: r.ID,
 	}
+}
+
+// sendAgain says what a ticket is for.
+func sendAgain(r approval.Request) string {
+	if r.InTransaction && len(r.Measured) > 0 {
+		return "repeat the same transaction"
+	}
+	return "send exactly the same statement again"
 }
 
 func waitedTooLong(r approval.Request, where string, window time.Duration) *refusal {
@@ -264,8 +272,8 @@ func waitedTooLong(r approval.Request, where string, window time.Duration) *refu
 		code:    codeCancelled,
 		message: fmt.Sprintf("nobody decided on request %d (rule %s) in time; it is now a ticket", r.ID, r.Rule),
 		detail:  nothingRun,
-		hint: fmt.Sprintf("Once request %d is approved (%s), send exactly the same statement again within %s.",
-			r.ID, where, shortDuration(window)),
+		hint: fmt.Sprintf("Once request %d is approved (%s), %s within %s.",
+			r.ID, where, sendAgain(r), shortDuration(window)),
 		rule: r.Rule, request: r.ID,
 	}
 }

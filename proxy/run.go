@@ -339,6 +339,13 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 	wrapped := r.wrapped
 	r.wrapped = false
 	switch {
+	case wrapped && failed == cannotBeInBlock && p.utility():
+		if err := s.rollback(); err != nil {
+			return false, err
+		}
+		p.risky = false
+		s.takeWithheld()
+		return false, s.forget(p)
 	case failed != "":
 		if wrapped && tx != 'I' {
 			if err := s.rollback(); err != nil {
@@ -462,6 +469,25 @@ func (p *piece) repeatable() bool {
 		}
 	}
 	return !hasEffects(p.facts)
+}
+
+// cannotBeInBlock is active_sql_transaction: VACUUM, CREATE DATABASE and others
+// that the server runs outside a transaction block only, and refuses in one before
+// they have done anything.
+const cannotBeInBlock = "25001"
+
+// utility reports whether a piece neither writes rows nor runs code, which could
+// raise any error.
+func (p *piece) utility() bool {
+	for _, f := range p.facts {
+		for i := range f.Actions {
+			switch c := f.Actions[i].Class; {
+			case dml(c), c.In("opaque"), c == policy.ClassUnknown, c == policy.ClassUnparsed:
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // forget closes the named statements that a piece has parsed.
