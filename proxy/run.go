@@ -479,6 +479,16 @@ const cannotBeInBlock = "25001"
 // utility reports whether a piece neither writes rows nor runs code, which could
 // raise any error.
 func (p *piece) utility() bool {
+	binds := 0
+	whole, _ := splitFrames(p.frames)
+	for _, frame := range whole {
+		if frame[0] == 'B' {
+			binds++
+		}
+	}
+	if binds > 1 { // facts are those of one of them
+		return false
+	}
 	for _, f := range p.facts {
 		for i := range f.Actions {
 			switch c := f.Actions[i].Class; {
