@@ -23,22 +23,28 @@ func TestADOBlockDoesWhatItsStatementsDo(t *testing.T) {
 		"BEGIN FOREACH x SLICE 1 IN ARRAY g() LOOP EXIT WHEN x > 5; END LOOP; RETURN; END":                                               "do; function_call g() by DO",
 		"BEGIN WHILE f() LOOP x := g(); x = h(); r.a := 1; END LOOP; END":                                                                "do; function_call f() g() h() by DO",
 		"BEGIN PERFORM set_config('role', 'bob', false); SET search_path = a; END":                                                       "do; set by DO, set_config; set by DO",
-		"BEGIN EXECUTE 'DELETE FROM ' || 'audit'; TRUNCATE t; END":                                                                       "do; truncate t by DO",
+		"BEGIN EXECUTE 'DELETE FROM ' || 'audit'; TRUNCATE t; END":                                                                       "do; delete audit (missing) by DO, EXECUTE; truncate t by DO",
+		"BEGIN EXECUTE format('DELETE FROM %I WHERE %I = %L', t, 'id', v); END":                                                          "do; delete ? (present) by DO, EXECUTE",
+		"BEGIN EXECUTE format('UPDATE %I.%I SET a = %L', s, 'a b', v) USING 1; END":                                                      "do; update ?.a b (missing) by DO, EXECUTE",
+		"BEGIN EXECUTE 'DELETE FROM ' || quote_ident(t); EXECUTE 'DELETE FROM ' || t; END":                                               "do; delete ? (missing) by DO, EXECUTE",
+		"BEGIN EXECUTE 'TRUNCATE ' || t; EXECUTE format('DROP TABLE %s CASCADE', t); END":                                                "do; truncate ? by DO, EXECUTE; drop_table ? cascade by DO, EXECUTE",
+		"DECLARE q text := 'DELETE FROM a'; BEGIN EXECUTE q INTO n; END":                                                                 "do; delete a (missing) by DO, EXECUTE",
+		"DECLARE q text := 'DELETE FROM a'; BEGIN q := q || x; EXECUTE q; END":                                                           "do",
 		"BEGIN RAISE NOTICE 'DELETE FROM t; %', 5; /* DELETE FROM t; */ -- DELETE FROM t;\n NULL; END":                                   "do",
 		"BEGIN DELETE FROM t; what is this? END":                                                                                         "do; delete t (missing) by DO",
 		"BEGIN DO 'BEGIN DELETE FROM t; END'; END":                                                                                       "do; do by DO",
 		"BEGIN OPEN c FOR DELETE FROM t RETURNING 1; END":                                                                                "do; delete t (missing) by DO",
 	} {
 		f := one(t, "DO $body$ "+body+" $body$")
-		if got := told(f); got != want {
+		if got := strings.Replace(told(f), "do_plain", "do", 1); got != want { // see do_test.go
 			t.Errorf("%s\n%s, want\n%s", body, got, want)
 		}
-		if f.ReadOnly() || f.Class != "do" {
-			t.Errorf("%s: no longer opaque", body)
+		if f.ReadOnly() || f.Class != "do" && f.Class != "do_plain" {
+			t.Errorf("%s: taken for a read", body)
 		}
 	}
 	for _, sql := range []string{"DO LANGUAGE plpgsql 'BEGIN UPDATE orders SET total = 0; END'", "DO 'BEGIN UPDATE orders SET total = 0; END'"} {
-		if got := told(one(t, sql)); got != "do; update orders (missing) by DO" {
+		if got := told(one(t, sql)); got != "do_plain; update orders (missing) by DO" {
 			t.Errorf("%s: %s", sql, got)
 		}
 	}
@@ -67,6 +73,8 @@ func TestABodySaysWhatACallDoes(t *testing.T) {
 		{"plpgsql", "BEGIN EXECUTE q USING x; END", opaque},
 		{"plpgsql", "BEGIN FOR r IN EXECUTE q LOOP NULL; END LOOP; END", opaque},
 		{"plpgsql", "BEGIN OPEN c FOR EXECUTE q; END", opaque},
+		{"plpgsql", "BEGIN EXECUTE 'SELECT 1'; FOR r IN EXECUTE format('SELECT * FROM %I', t) LOOP NULL; END LOOP; END", "select by function f"},
+		{"plpgsql", "BEGIN OPEN c FOR EXECUTE 'DELETE FROM t'; END", "delete t (missing) by function f, EXECUTE"},
 		{"plpgsql", "BEGIN DELETE FROM t; EXECUTE q; END", "delete t (missing) by function f; " + opaque},
 		{"plpgsql", "BEGIN RAISE NOTICE '%', wipe(); END", opaque},
 		{"plpgsql", "BEGIN a[wipe()] := 1; END", opaque},

@@ -109,7 +109,7 @@ func plainFacts(f *Facts) Facts {
 	g.arguments = nil
 	g.Actions = append([]Action(nil), f.Actions...)
 	for i := range g.Actions {
-		g.Actions[i].judged, g.Actions[i].call = nil, nil
+		g.Actions[i].judged, g.Actions[i].call, g.Actions[i].given = nil, nil, given{}
 	}
 	if f.Prepared != nil {
 		p := plainFacts(f.Prepared)

@@ -16,21 +16,22 @@ type reached struct {
 	event    string   // insert, update, delete, truncate, drop
 	columns  []string // those that an update sets; nil for any
 	depth    int
+	given    knownValues // of NEW and OLD, in a partition of what the action names
 }
 
-// reach lists what the action reaches without naming it, nearest first, and the
-// triggers and rules that it sets off. It says whether one of those runs even if
-// there is no row.
-func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows bool) {
+// reach lists what the action reaches without naming it, nearest first, and gives
+// the triggers and rules that it sets off. It says whether one of those runs even
+// if there is no row.
+func (c *Catalog) reach(a *Action, written []Table) (off []setOff, evenWithoutRows bool) {
 	event := eventOf(a.Class)
 	if event == "" {
-		return false
+		return nil, false
 	}
 	children := len(a.judged) == 0 || a.judged[0].target.GetInh() // not ONLY
 	var queue []reached
 	for i, t := range written {
 		if rel := c.relationNamed(t); rel != nil {
-			queue = append(queue, reached{rel, a.Tables[i], event, a.sets, 0})
+			queue = append(queue, reached{relation: rel, table: a.Tables[i], event: event, columns: a.sets, given: a.columnsGiven(rel)})
 		}
 	}
 	seen := make(map[uint32]string)
@@ -55,16 +56,20 @@ func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows 
 			continue
 		}
 		seen[at.relation.OID] = at.event
-		if r.setsOff(a, at, c) {
-			evenWithoutRows = true
-		}
+		more, even := c.setsOff(a, at)
+		off, evenWithoutRows = append(off, more...), evenWithoutRows || even
 		if at.event == "insert" && at.relation.Kind != "v" {
+			for _, oid := range at.relation.Below { // a row goes into one of the partitions
+				if p := c.relation(oid); p != nil && at.relation.Kind == "p" {
+					queue = append(queue, reached{p, p.table(), at.event, nil, at.depth + 1, at.given})
+				}
+			}
 			continue
 		}
-		if at.event != "drop" && !replaced(at) {
+		if at.event != "drop" && !replaced(at) && !replacedByRule(at) {
 			for _, oid := range at.relation.Bases {
 				if x, ok := add(at, c.relation(oid), nil, "view"); ok {
-					queue = append(queue, reached{c.relation(oid), x.Table, at.event, nil, x.Depth})
+					queue = append(queue, reached{relation: c.relation(oid), table: x.Table, event: at.event, depth: x.Depth})
 				}
 			}
 		}
@@ -77,7 +82,7 @@ func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows 
 				break
 			}
 			if x, ok := add(at, c.relation(oid), nil, effect); ok {
-				queue = append(queue, reached{c.relation(oid), x.Table, at.event, at.columns, x.Depth})
+				queue = append(queue, reached{c.relation(oid), x.Table, at.event, at.columns, x.Depth, at.given})
 			}
 		}
 		for i := range c.ForeignKeys {
@@ -90,11 +95,11 @@ func (r *Reader) reach(a *Action, written []Table, c *Catalog) (evenWithoutRows 
 				continue
 			}
 			if x, ok := add(at, c.relation(k.From), k, effect); ok && next != "" {
-				queue = append(queue, reached{c.relation(k.From), x.Table, next, columns, x.Depth})
+				queue = append(queue, reached{relation: c.relation(k.From), table: x.Table, event: next, columns: columns, depth: x.Depth})
 			}
 		}
 	}
-	return evenWithoutRows
+	return off, evenWithoutRows
 }
 
 // effect says what the foreign key does to the table that it stands on when that
@@ -136,45 +141,4 @@ func replaced(at reached) bool {
 	return slices.ContainsFunc(at.relation.Triggers, func(t Trigger) bool {
 		return t.Timing == "instead of" && slices.Contains(t.Events, at.event)
 	})
-}
-
-// setsOff notes the triggers and rules of a relation, and the tables that they
-// write to.
-func (r *Reader) setsOff(a *Action, at reached, c *Catalog) (evenWithoutRows bool) {
-	for _, t := range at.relation.Triggers {
-		if !slices.Contains(t.Events, at.event) {
-			continue
-		}
-		a.Triggers = append(a.Triggers, "trigger "+t.Name+" on "+at.table.String())
-		evenWithoutRows = evenWithoutRows || !t.Row
-		if f := c.function(t.Function); f != nil && f.Body != "" {
-			a.writes(at, "trigger "+t.Name, r.BodyFacts(f.Name, f.Language, f.Body).Actions)
-		}
-	}
-	for _, rule := range at.relation.Rules {
-		if rule.Event != at.event {
-			continue
-		}
-		a.Triggers = append(a.Triggers, "rule "+rule.Name+" on "+at.table.String())
-		evenWithoutRows = true
-		actions, _ := r.ruleActions(rule)
-		a.writes(at, "rule "+rule.Name, actions)
-	}
-	return evenWithoutRows
-}
-
-// writes adds the tables that actions write to.
-func (a *Action) writes(at reached, via string, actions []Action) {
-	for _, b := range actions {
-		if !b.Class.In("write") {
-			continue
-		}
-		for _, t := range b.Tables {
-			if len(a.Cascades) >= maxCascades {
-				a.CascadesCut = true
-				return
-			}
-			a.Cascades = append(a.Cascades, Cascade{Table: t, From: at.table, Via: via, Effect: string(b.Class), Depth: at.depth + 1, Rows: -1, PerRow: -1, AtMost: -1})
-		}
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
 // A Catalog is what the server's catalogue says of the relations and functions
@@ -24,6 +26,10 @@ type Catalog struct {
 	ForeignKeys []ForeignKey `json:"foreign_keys"`
 	Functions   []Function   `json:"functions"`
 
+	// Operators are the names of operators that are not built in and that
+	// search_path finds for types that are, or for domains and enums.
+	Operators []string `json:"operators,omitempty"`
+
 	// Cut is true where a bound on depth or number was met, so that relations
 	// may be missing beyond those that were asked for by name.
 	Cut bool `json:"cut"`
@@ -31,6 +37,8 @@ type Catalog struct {
 	// sameNames and sameRows are true in the answer to a question about this very
 	// statement: names mean what they meant, tables hold what they held. See Kept.
 	sameNames, sameRows bool
+
+	bodies *bodies
 }
 
 // A Name is a relation or a function as a statement writes it, folded and
@@ -85,9 +93,11 @@ type Relation struct {
 	RowSecurity bool `json:"row_security,omitempty"`
 
 	Columns []Column   `json:"columns,omitempty"`
-	Keys    [][]string `json:"keys,omitempty"`  // unique keys, valid and over NOT NULL columns only
-	Below   []uint32   `json:"below,omitempty"` // direct partitions and inheriting tables
-	Bases   []uint32   `json:"bases,omitempty"` // what the query of a view names
+	Checks  []string   `json:"checks,omitempty"` // conditions of CHECK constraints, validated ones only
+	Bounds  []Bound    `json:"bounds,omitempty"` // of a partition, and of the partitions that it is in
+	Keys    [][]string `json:"keys,omitempty"`   // unique keys, valid and over NOT NULL columns only
+	Below   []uint32   `json:"below,omitempty"`  // direct partitions and inheriting tables
+	Bases   []uint32   `json:"bases,omitempty"`  // what the query of a view names
 
 	Triggers []Trigger     `json:"triggers,omitempty"`
 	Rules    []RewriteRule `json:"rules,omitempty"`
@@ -97,6 +107,8 @@ type Relation struct {
 	// a table was last written to.
 	Written      *int64     `json:"written,omitempty"`
 	LastAnalyzed *time.Time `json:"last_analyzed,omitempty"`
+
+	known []*pg.Node // what Checks, Bounds and the types of columns say of each row
 }
 
 // A Column is a column of a relation.
@@ -104,6 +116,21 @@ type Column struct {
 	Name    string `json:"name"`
 	NotNull bool   `json:"not_null,omitempty"`
 	Kind    string `json:"kind"` // num, bool, text or other
+
+	// Type is its type of pg_catalog, the name of an enum, "record" for a composite
+	// type, and empty for others. Of a domain it is the type below; Checks are then
+	// what VALUE is checked for, by validated constraints only.
+	Type   string   `json:"type,omitempty"`
+	Labels []string `json:"labels,omitempty"` // of an enum, in order
+	Checks []string `json:"checks,omitempty"`
+
+	Spread *Spread `json:"spread,omitempty"` // of its values
+}
+
+// A Bound is what the columns of a partition key meet in a partition.
+type Bound struct {
+	Columns []string `json:"columns"` // "" for an expression, or where values are not ordered by default
+	Text    string   `json:"text"`    // FOR VALUES ..., or DEFAULT
 }
 
 // A ForeignKey refers from one relation to another. The actions are cascade,
@@ -155,9 +182,12 @@ type Trigger struct {
 	Timing string   `json:"timing"` // before, after, instead of
 	Events []string `json:"events"` // insert, update, delete, truncate
 	Row    bool     `json:"row,omitempty"`
-	// Conditional is true with WHEN or with UPDATE OF columns.
-	Conditional bool   `json:"conditional,omitempty"`
-	Function    uint32 `json:"function"`
+	// Conditional is true with WHEN or with UPDATE OF columns. Definition is the
+	// CREATE TRIGGER of one with WHEN.
+	Conditional bool     `json:"conditional,omitempty"`
+	Columns     []string `json:"columns,omitempty"`
+	Definition  string   `json:"definition,omitempty"`
+	Function    uint32   `json:"function"`
 }
 
 // A RewriteRule is a rule other than that of a view.
@@ -180,16 +210,22 @@ type Function struct {
 	SecurityDefiner bool   `json:"security_definer,omitempty"`
 	Settings        bool   `json:"settings,omitempty"` // it runs under settings of its own
 	BuiltIn         bool   `json:"built_in,omitempty"` // made by initdb, in pg_catalog
+	Strict          bool   `json:"strict,omitempty"`   // null for a null
+
+	Arguments []Column `json:"arguments,omitempty"` // that it takes; names may be empty
 }
 
 // DecodeCatalog reads a catalogue from its JSON form, as a server has just
 // answered it.
 func DecodeCatalog(text []byte) (*Catalog, error) {
-	c := &Catalog{sameNames: true, sameRows: true}
+	c := &Catalog{sameNames: true, sameRows: true, bodies: new(bodies)}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields() // people write such files, too
 	if err := d.Decode(c); err != nil {
 		return nil, fmt.Errorf("decode the catalogue: %w", err)
+	}
+	for i := range c.Relations {
+		c.Relations[i].learn()
 	}
 	return c, nil
 }

@@ -31,6 +31,7 @@ const (
 	classSetval          Class = "setval"
 	classSet             Class = "set"
 	classFunctionCall    Class = "function_call"
+	classDoPlain         Class = "do_plain" // DO of a block that does no more than its statements
 	classSQLFunctionCall Class = "sql_function_call"
 	classServerFunction  Class = "server_function"
 )
@@ -127,7 +128,7 @@ var groups = map[string]string{
 }
 
 // ungrouped are the classes that are in no group but their own.
-const ungrouped = `cancel_backend terminate_backend vacuum analyze reindex_concurrently
+const ungrouped = `do_plain cancel_backend terminate_backend vacuum analyze reindex_concurrently
 	refresh_materialized_view_concurrently`
 
 // alterTableClasses are the commands of ALTER TABLE, one class each; ALTER

@@ -27,12 +27,17 @@ type Facts struct {
 	// Problem says in words why an unparsed or unknown statement is one.
 	Problem string
 
+	// Ungrammatical is true of unparsed text that no more stands against than that
+	// the grammar here does not know it. A newer server may know it.
+	Ungrammatical bool
+
 	// Transaction is what the statement does to the transaction block.
 	Transaction TransactionEffect
 
 	// Prepares is the name that PREPARE gives to Prepared.
 	Prepares string
 	Prepared *Facts
+	types    []uint32 // of the parameters, as PREPARE declared them
 
 	// Executes is the prepared statement that EXECUTE runs, at any depth
 	// (EXPLAIN ANALYZE EXECUTE, CREATE TABLE AS EXECUTE). Who decides must add
@@ -66,6 +71,7 @@ type Facts struct {
 	CopyIn bool
 
 	estimate *Impact // see WithEstimate
+	wants    []Name  // met in bodies; see Reader.Ask
 }
 
 // Action is one thing that a statement does.
@@ -119,6 +125,7 @@ type Action struct {
 	judged []judged // what Where was judged by
 	sets   []string // the columns that UPDATE sets
 	call   *call    // the call whose arguments are parameters
+	given  given    // what the functions and triggers that it sets off are given
 }
 
 // Table is a relation as written, folded and unquoted as PostgreSQL does it.

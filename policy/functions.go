@@ -202,7 +202,8 @@ func (w *walker) call(c *pg.FuncCall, carrier string) {
 	case functionLargeObjectDrop:
 		w.merged(Action{Class: "large_object_drop", Carrier: carrier}, name)
 	default:
-		w.opaque(name, carrier)
+		w.volatile = true
+		w.mergedCalls(Action{Class: classFunctionCall, Carrier: carrier, Functions: []string{name}, given: w.givenTo(c)})
 	}
 }
 

@@ -93,7 +93,7 @@ func (j *judged) targetColumn(n *pg.Node) string {
 		return ""
 	}
 	name := parts[len(parts)-1]
-	columns, _ := columnsOf(j.target, j.columns, j.statement)
+	columns, _ := columnsOf(j.target, j.catalog, j.statement)
 	if !slices.ContainsFunc(columns, func(c Column) bool { return c.Name == name }) {
 		return ""
 	}

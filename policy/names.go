@@ -26,32 +26,50 @@ func (f *Facts) Names() []Name {
 		}
 	}
 	for i := range f.Actions {
-		a := &f.Actions[i]
-		if kind := namesOf(a.Class); kind != "" {
-			for _, t := range a.Tables {
-				add(Name{Schema: t.Schema, Name: t.Name, Kind: kind})
-			}
-		}
-		if a.Class == classFunctionCall || a.Class == "call" {
-			for _, function := range a.Functions {
-				if !strings.HasPrefix(function, operatorPrefix) {
-					add(functionName(function))
-				}
-			}
-		}
-		for j := range a.judged {
-			for _, n := range append([]*pg.Node{a.judged[j].where}, a.judged[j].from...) {
-				namesBelow(n, a.judged[j].statement, add)
-			}
-		}
+		f.Actions[i].names(add)
 	}
-	slices.SortFunc(all, func(a, b Name) int {
-		return cmp.Or(strings.Compare(string(b.Kind), string(a.Kind)), strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
-	})
+	sortNames(all)
 	return all
 }
 
-const operatorPrefix = "operator "
+// names adds the names of one action.
+func (a *Action) names(add func(Name)) {
+	if kind := namesOf(a.Class); kind != "" {
+		for _, t := range a.Tables {
+			add(Name{Schema: t.Schema, Name: t.Name, Kind: kind})
+		}
+	}
+	if a.Class == classFunctionCall || a.Class == "call" {
+		for _, function := range a.Functions {
+			if !strings.HasPrefix(function, operatorPrefix) && !strings.HasPrefix(function, triggerPrefix) {
+				add(functionName(function))
+			}
+		}
+	}
+	for j := range a.judged {
+		for _, n := range append([]*pg.Node{a.judged[j].where}, a.judged[j].from...) {
+			namesBelow(n, a.judged[j].statement, add)
+		}
+	}
+}
+
+func sortNames(all []Name) {
+	slices.SortFunc(all, func(a, b Name) int {
+		return cmp.Or(strings.Compare(string(b.Kind), string(a.Kind)), strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
+	})
+}
+
+// SetOff says that the action is no more than triggers and rules whose bodies do
+// what nobody knows.
+func (a *Action) SetOff() bool {
+	return a.Class == classFunctionCall && !slices.ContainsFunc(a.Functions, func(f string) bool { return !strings.HasPrefix(f, triggerPrefix) })
+}
+
+// What goes by no name that could be asked for begins with these.
+const (
+	operatorPrefix = "operator "
+	triggerPrefix  = "trigger "
+)
 
 func functionName(function string) Name {
 	t := named(strings.Split(function, "."))

@@ -29,49 +29,36 @@ func (f *Facts) TakesParameters() bool {
 }
 
 func (a *Action) takesParameters() bool {
-	return a.call != nil || slices.ContainsFunc(a.judged, func(j judged) bool { return j.takesParameters() })
+	return a.call != nil || a.given.takes || slices.ContainsFunc(a.judged, func(j judged) bool { return j.takesParameters() })
 }
 
 // takesParameters says whether values could change what a WHERE is. They cannot
-// where one of its parts narrows it whatever they are: one without parameters, or
-// a comparison of a column with one.
+// where one of its parts narrows it whatever they are. A range may be that of all
+// values, which only the catalogue can tell.
 func (j *judged) takesParameters() bool {
 	if len(j.statement.parameters) == 0 || j.statement.body || j.where == nil {
 		return false
 	}
+	others := j.others(new(int))
 	takes := false
-	others := scope{statement: j.statement, columns: j.columns}
-	for _, n := range j.from {
-		others.declare(n)
-	}
-	prover := j.prover(new(int))
 	for _, part := range conjuncts(j.where, nil) {
-		switch {
-		case comparesColumn(part):
-			if others.mentionsTarget(part) {
-				return false
-			}
-			takes = true
-		case holdsParameter(part):
-			takes = true
-		default:
-			*prover.steps = maxSteps
-			if prover.prove(part) == notProven && others.mentionsTarget(part) {
-				return false
-			}
+		if equatesColumn(part) && others.mentionsTarget(part) {
+			return false
 		}
+		takes = takes || holdsParameter(part)
 	}
 	return takes
 }
 
-// comparesColumn recognises a column compared with a parameter: whatever the
-// value, no such comparison is true for every row by its text.
-func comparesColumn(n *pg.Node) bool {
+// equatesColumn recognises a column that is to be equal to a constant or a
+// parameter: whatever the value, that is not true for every row by its text.
+func equatesColumn(n *pg.Node) bool {
 	e := n.GetAExpr()
-	if e.GetKind() != pg.A_Expr_Kind_AEXPR_OP || orderings[operatorName(e.Name)] == (ordering{}) {
+	if e.GetKind() != pg.A_Expr_Kind_AEXPR_OP || operatorName(e.Name) != "=" {
 		return false
 	}
-	return e.Lexpr.GetColumnRef() != nil && isParameter(e.Rexpr) || isParameter(e.Lexpr) && e.Rexpr.GetColumnRef() != nil
+	value := func(n *pg.Node) bool { return n.GetAConst() != nil || isParameter(n) }
+	return e.Lexpr.GetColumnRef() != nil && value(e.Rexpr) || value(e.Lexpr) && e.Rexpr.GetColumnRef() != nil
 }
 
 // isParameter recognises $n, and a cast of it.
@@ -84,6 +71,10 @@ func isParameter(n *pg.Node) bool {
 
 func holdsParameter(n *pg.Node) bool {
 	return n.GetParamRef() != nil || n.GetNode() != nil && slices.ContainsFunc(childNodes(n), holdsParameter)
+}
+
+func holdsColumn(n *pg.Node) bool {
+	return n.GetColumnRef() != nil || n.GetNode() != nil && slices.ContainsFunc(childNodes(n), holdsColumn)
 }
 
 // WithParameters gives the facts of a prepared statement with the values of its
@@ -103,7 +94,10 @@ func (f *Facts) withParameters(values []Parameter) *Facts {
 		if a.call != nil {
 			g.called(a, values)
 		}
-		if a.takesParameters() {
+		if a.given.takes {
+			a.given.values = values
+		}
+		if slices.ContainsFunc(a.judged, func(j judged) bool { return j.takesParameters() }) {
 			*a = a.judgedAgain(func(j *judged) { j.values = values })
 		}
 	}
@@ -171,13 +165,51 @@ func valueText(n *pg.Node, values []Parameter) (string, bool) {
 	return values[p.Number-1].read()
 }
 
-// argumentsOf gives the arguments of EXECUTE as the values of parameters, whose
-// types the statement that it executes settles.
+// argumentsOf gives the arguments of EXECUTE as the values of parameters. They are
+// assigned to the types of those: a whole number or a string as its text would be
+// read, while 0.7 is rounded for an integer.
 func argumentsOf(list []*pg.Node) []Parameter {
 	all := make([]Parameter, len(list))
 	for i, n := range list {
 		text, ok := constantText(n)
-		all[i] = Parameter{Null: isNullConstant(n), Text: ok, Type: someType, Value: []byte(text)}
+		all[i] = Parameter{Null: isNullConstant(n), Text: ok, Value: []byte(text)}
+		if c := n.GetAConst(); c.GetIval() == nil && c.GetSval() == nil {
+			all[i].Type = someType
+		}
+	}
+	return all
+}
+
+// typedBy gives the arguments the types that PREPARE declared for the parameters;
+// those of the others are settled by what stands beside them.
+func typedBy(arguments []Parameter, types []uint32) []Parameter {
+	all := slices.Clone(arguments)
+	for i := range all {
+		if i < len(types) && types[i] != 0 && all[i].Type == 0 {
+			all[i].Type = types[i]
+		}
+	}
+	return all
+}
+
+// declaredTypes are the types of PREPARE name (type, ...).
+func declaredTypes(list []*pg.Node) []uint32 {
+	all := make([]uint32, len(list))
+	for i, n := range list {
+		t := n.GetTypeName()
+		all[i] = someType
+		parts := words(t.GetNames())
+		if len(parts) == 0 || len(parts) == 2 && parts[0] != "pg_catalog" || len(t.Typmods) > 0 || len(t.ArrayBounds) > 0 {
+			continue
+		}
+		for oid, name := range typeNames {
+			if name == parts[len(parts)-1] {
+				all[i] = oid
+			}
+		}
+		if parts[len(parts)-1] == "unknown" {
+			all[i] = 0
+		}
 	}
 	return all
 }

@@ -18,21 +18,51 @@ const maxBody = 128 << 10
 type plpgsql struct {
 	scanner
 
-	pieces []string // statements, and expressions as SELECT
-	hides  bool     // it runs strings, or something was not understood
+	pieces []piece
+	blocks []block // that are open, the outermost first
+
+	// assigned counts how often something may be assigned to each variable, by its
+	// name as written after folding, and set holds what is assigned.
+	assigned map[string]int
+	set      map[string]string
 }
 
-// piecesOf gives the SQL in a body, and whether that is all that it runs.
-func piecesOf(source string) (pieces []string, all bool) {
+// A piece is one statement of a body, or an expression as SELECT.
+type piece struct {
+	text    string
+	guards  []guard
+	dynamic bool // text gives the SQL that is run
+	result  bool // it is what RETURN gives
+}
+
+// A routine is what was read of a body.
+type routine struct {
+	pieces   []piece
+	assigned map[string]int
+	set      map[string]string
+	all      bool // nothing but pieces is run
+}
+
+// piecesOf gives the SQL in a body. What of it is not understood leaves no guard
+// to be believed.
+func piecesOf(source string) (r routine) {
 	if len(source) > maxBody || strings.IndexByte(source, 0) >= 0 {
-		return nil, false
+		return r
 	}
-	p := plpgsql{scanner: scanner{text: source}}
+	p := plpgsql{scanner: scanner{text: source}, assigned: make(map[string]int), set: make(map[string]string)}
+	p.enter("")
 	understood := true
 	for understood && !p.atEnd() {
 		understood = p.statement()
 	}
-	return p.pieces, understood && !p.hides && !p.unterminated
+	r = routine{pieces: p.pieces, assigned: p.assigned, set: p.set, all: understood && !p.unterminated && len(p.blocks) == 1}
+	if !r.all {
+		r.assigned, r.set = nil, nil
+		for i := range r.pieces {
+			r.pieces[i].guards = nil
+		}
+	}
+	return r
 }
 
 func (p *plpgsql) atEnd() bool {
@@ -87,7 +117,10 @@ func (p *plpgsql) until(stops ...string) (string, bool) {
 }
 
 func (p *plpgsql) sql(text string) bool {
-	p.pieces = append(p.pieces, text)
+	p.pieces = append(p.pieces, piece{text: text, guards: p.guards()})
+	if first := (&scanner{text: text}); first.next().word() == "call" {
+		p.mark("") // to what is given for INOUT
+	}
 	return true
 }
 
@@ -107,11 +140,24 @@ func (p *plpgsql) plain() bool {
 	return ok && !couldWrite(text)
 }
 
-// dynamic passes over what runs a string.
+// dynamic reads what runs a string: the expression that gives it stands before
+// INTO and USING.
 func (p *plpgsql) dynamic(stop string) bool {
-	p.hides = true
-	_, ok := p.until(stop)
-	return ok
+	text, ok := p.until(stop)
+	return ok && p.runs(text)
+}
+
+func (p *plpgsql) runs(text string) bool {
+	d := plpgsql{scanner: scanner{text: text + ";"}}
+	expression := text
+	if before, ok := d.until("into", "using"); ok {
+		expression = before
+	}
+	for _, rest := range names(text[len(expression):]) {
+		p.mark(rest)
+	}
+	p.pieces = append(p.pieces, piece{text: "SELECT " + expression, guards: p.guards(), dynamic: true})
+	return true
 }
 
 // statement reads one statement, or the beginning or the end of one that holds
@@ -132,17 +178,27 @@ func (p *plpgsql) statement() bool {
 	start := p.pos
 	p.next()
 	switch first.word() {
-	case "begin", "else", "loop", "exception":
+	case "begin", "loop":
+		return p.enter(first.word())
+	case "else":
+		return p.otherwise()
+	case "exception":
+		p.block().guards = nil // what comes before it may not have run
 		return true
 	case "declare":
 		return p.declarations()
 	case "end":
 		return p.end()
-	case "if", "elsif", "elseif", "when":
+	case "if":
+		return p.conditional(true)
+	case "elsif", "elseif":
+		return p.otherwise() && p.conditional(false)
+	case "when":
 		return p.expressionUntil("then")
 	case "while":
-		return p.expressionUntil("loop")
+		return p.expressionUntil("loop") && p.enter("loop")
 	case "case":
+		p.enter("case")
 		if p.peek().word() == "when" {
 			return true
 		}
@@ -150,7 +206,7 @@ func (p *plpgsql) statement() bool {
 		p.pos -= len("when")
 		return ok
 	case "for", "foreach":
-		return p.loop()
+		return p.loop() && p.enter("loop")
 	case "return":
 		return p.result()
 	case "perform", "assert":
@@ -161,8 +217,18 @@ func (p *plpgsql) statement() bool {
 		return p.open()
 	case "fetch", "move":
 		text, ok := p.until(";") // INTO is no word that writes here
+		for _, n := range names(text) {
+			p.mark(n)
+		}
 		return ok && !strings.ContainsAny(text, "(~!@#^&|`?+*/%<>=")
-	case "raise", "get", "close", "null", "exit", "continue":
+	case "get":
+		at := p.pos
+		ok := p.plain()
+		for _, n := range names(p.text[at:p.pos]) {
+			p.mark(n)
+		}
+		return ok
+	case "raise", "close", "null", "exit", "continue":
 		return p.plain()
 	}
 	p.pos = start
@@ -170,7 +236,10 @@ func (p *plpgsql) statement() bool {
 	if !ok {
 		return false
 	}
-	text, ok = withoutInto(text)
+	text, into, ok := withoutInto(text)
+	for _, n := range names(into) {
+		p.mark(n)
+	}
 	return ok && p.sql(text)
 }
 
@@ -198,7 +267,17 @@ func assignmentSign(t token) bool {
 // expression, too.
 func (p *plpgsql) assignment() bool {
 	start := p.pos
-	return p.sign(false) && !couldWrite(p.text[start:p.pos]) && p.expressionUntil(";")
+	if !p.sign(false) || couldWrite(p.text[start:p.pos]) {
+		return false
+	}
+	to := names(strings.TrimRight(p.text[start:p.pos], ":= "))
+	from := p.pos
+	if !p.expressionUntil(";") || len(to) == 0 {
+		return false
+	}
+	p.mark(to[0])
+	p.set[to[0]] = p.text[from : p.pos-1]
+	return true
 }
 
 // sign moves past the first := or =, or past DEFAULT, that stands in no bracket.
@@ -235,15 +314,18 @@ func (p *plpgsql) declarations() bool {
 			return false
 		}
 	}
-	return true
+	return p.enter("begin")
 }
 
 // declaration reads a variable with what it begins as, or a cursor with its query.
 func (p *plpgsql) declaration(text string) bool {
 	d := plpgsql{scanner: scanner{text: text}}
-	if name := d.next(); name.kind != tokenWord && name.kind != tokenQuoted {
+	name := d.next()
+	if name.kind != tokenWord && name.kind != tokenQuoted {
 		return false
 	}
+	variable := names(name.text)[0]
+	p.declares(variable)
 	if d.word("alias") {
 		return true
 	}
@@ -257,6 +339,8 @@ func (p *plpgsql) declaration(text string) bool {
 		return p.sql(strings.TrimSuffix(d.text[d.pos:], ";"))
 	}
 	if d.sign(true) {
+		p.mark(variable)
+		p.set[variable] = d.text[d.pos:]
 		return p.expression(d.text[d.pos:])
 	}
 	return !couldWrite(text)
@@ -265,6 +349,9 @@ func (p *plpgsql) declaration(text string) bool {
 // end reads END, END IF, END LOOP and END CASE; the last of all may stand without
 // a semicolon.
 func (p *plpgsql) end() bool {
+	if !p.closes(p.peek().word()) {
+		return false
+	}
 	for {
 		switch t := p.next(); {
 		case t.kind == tokenEnd, t.text == ";":
@@ -277,8 +364,13 @@ func (p *plpgsql) end() bool {
 
 // loop reads the head of FOR and FOREACH.
 func (p *plpgsql) loop() bool {
-	if target, ok := p.until("in"); !ok || couldWrite(target) {
+	target, ok := p.until("in")
+	if !ok || couldWrite(target) {
 		return false
+	}
+	for _, n := range names(target) {
+		p.declares(n)
+		p.mark(n)
 	}
 	switch {
 	case p.word("execute"):
@@ -305,29 +397,9 @@ func (p *plpgsql) loop() bool {
 	return p.sql(text)
 }
 
-// bounds2 cuts the range of FOR i IN 1..10 at its two dots.
-func bounds2(text string) (low, high string, ok bool) {
-	s := scanner{text: text}
-	for before := ""; ; {
-		t := s.next()
-		if t.kind == tokenEnd {
-			return "", "", false
-		}
-		start := s.pos - len(t.text)
-		if n := strings.Index(t.text, ".."); t.kind == tokenNumber && n >= 0 {
-			return text[:start+n], text[start+n+2:], true
-		}
-		if t.text == "." && before == "." {
-			return text[:start-1], text[s.pos:], true
-		}
-		if before = t.text; t.kind == tokenNumber && strings.HasSuffix(t.text, ".") {
-			before = "."
-		}
-	}
-}
-
 // result reads what follows RETURN.
 func (p *plpgsql) result() bool {
+	defer func(before int) { p.gives(before) }(len(p.pieces))
 	switch {
 	case p.peek().text == ";":
 		p.next()
@@ -359,23 +431,22 @@ func (p *plpgsql) open() bool {
 		return !couldWrite(text)
 	}
 	if o.word("execute") {
-		p.hides = true
-		return true
+		return p.runs(text[o.pos:])
 	}
 	return p.sql(text[o.pos:])
 }
 
 // withoutInto takes INTO and the variables after it out of a statement, as
 // make_execsql_stmt does: what is left is what the server is given.
-func withoutInto(text string) (string, bool) {
+func withoutInto(text string) (rest, into string, ok bool) {
 	s := scanner{text: text}
 	for before, level := "", 0; ; {
 		t := s.next()
 		switch {
 		case t.kind == tokenEnd:
-			return text, !s.unterminated
+			return text, "", !s.unterminated
 		case before == "" && t.word() == "import":
-			return text, true
+			return text, "", true
 		case t.text == "(" || t.text == "[":
 			level++
 		case t.text == ")" || t.text == "]":
@@ -383,7 +454,7 @@ func withoutInto(text string) (string, bool) {
 		case t.word() == "into" && t.kind == tokenWord && level == 0 && before != "insert" && before != "merge":
 			head := text[:s.pos-len(t.text)]
 			tail, ok := afterVariables(text[s.pos:])
-			return head + " " + tail, ok
+			return head + " " + tail, text[s.pos : len(text)-len(tail)], ok
 		}
 		before = t.word()
 	}

@@ -142,7 +142,9 @@ func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
 				Actions: []Action{{Class: ClassUnparsedRead}},
 			}}
 		}
-		return unparsed(text, "the grammar does not know this") // err quotes the text
+		problem := unparsed(text, "the grammar does not know this") // err quotes the text
+		problem[0].Ungrammatical = true
+		return problem
 	}
 	all := make([]*Facts, 0, len(tree.Stmts))
 	places := restorer{cuts: cuts}
@@ -154,6 +156,9 @@ func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
 		all = append(all, factsOf(s.Stmt, strings.TrimSpace(text[start:end])))
 	}
 	markTakenBack(all)
+	if cuts != nil {
+		forgetRows(all)
+	}
 	return all
 }
 
@@ -163,6 +168,17 @@ func unparsed(text, problem string) []*Facts {
 		Class:   ClassUnparsed,
 		Problem: problem,
 		Actions: []Action{{Class: ClassUnparsed}},
+	}}
+}
+
+// RefusedAsSyntaxError gives the facts of text that the server itself has called a
+// syntax error: it runs nothing of it, and says what is wrong better than anybody.
+func RefusedAsSyntaxError(text string) []*Facts {
+	return []*Facts{{
+		Text:    text,
+		Class:   ClassUnparsedRead,
+		Problem: "the server says that this is a syntax error",
+		Actions: []Action{{Class: ClassUnparsedRead}},
 	}}
 }
 
@@ -209,7 +225,7 @@ func (f *Facts) With(prepared []*Facts) *Facts {
 	g.Signals = append([]int32(nil), f.Signals...)
 	for _, p := range prepared {
 		if p.TakesParameters() {
-			p = p.withParameters(f.arguments)
+			p = p.withParameters(typedBy(f.arguments, p.types))
 		}
 		for _, a := range p.Actions {
 			if a.call != nil {

@@ -101,7 +101,7 @@ func TestTextThatTheGrammarDoesNotKnow(t *testing.T) {
 	}
 }
 
-// The server reads E'' and what follows the comment as one string, in which \' does
+// The server reads E” and what follows the comment as one string, in which \' does
 // not end it; the parser would read two.
 func TestAStringThatGoesOnBehindACommentIsNotJudged(t *testing.T) {
 	for _, sql := range []string{

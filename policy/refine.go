@@ -26,40 +26,34 @@ func (r *Reader) Refine(f *Facts, c *Catalog) (refined *Facts) {
 			refined = f
 		}
 	}()
-	g := *f
-	g.Actions, g.Settings = r.withBodies(f, c)
-	for i := range g.Actions {
-		g.Actions[i] = r.refine(g.Actions[i], c)
-	}
-	for i := range g.Actions {
-		g.Actions = append(g.Actions, r.byRules(&g.Actions[i], c)...)
-	}
-	return &g
+	return r.expand(f, c)
 }
 
-func (r *Reader) refine(a Action, c *Catalog) Action {
+// refine gives one action with what the catalogue says of it, and what it sets
+// off.
+func (c *Catalog) refine(a Action) (Action, []setOff) {
 	kind := namesOf(a.Class)
 	judgedBefore, where, proof := a.judged, a.Where, a.Proof
-	a = a.judgedAgain(func(j *judged) { j.columns, j.settle = c.columns, c.settle })
+	a = c.withConstants(a).resolved(c)
 	if !c.sameNames && a.Where > where {
 		a.judged, a.Where, a.Proof = judgedBefore, where, proof
 	}
 	if kind == "" {
-		return a
+		return a, nil
 	}
 	written := a.Tables
 	a.Tables = make([]Table, len(written))
 	for i, t := range written {
 		a.Tables[i] = c.table(t, kind)
 	}
-	if kind == NameRelation {
-		statementTriggers := r.reach(&a, written, c)
-		a.AtMostRows = c.atMostRows(&a)
-		a.Empty = c.findsNothing(&a) && !statementTriggers
-	} else {
+	if kind != NameRelation {
 		a.Empty = c.findsNothing(&a)
+		return a, nil
 	}
-	return a
+	off, evenWithoutRows := c.reach(&a, written)
+	a.AtMostRows = c.atMostRows(&a)
+	a.Empty = c.findsNothing(&a) && !evenWithoutRows
+	return a, off
 }
 
 // table is a table as written, with what the catalogue knows of it.
@@ -123,49 +117,6 @@ func (c *Catalog) joinsNothing(a *Action) bool {
 		}
 		return c.empty(c.relationNamed(tableOf(v)))
 	})
-}
-
-// byRules gives what the rules of the tables make of an action besides. What a
-// rule does only on a condition is listed among the cascades instead.
-func (r *Reader) byRules(a *Action, c *Catalog) []Action {
-	var all []Action
-	if strings.Contains(a.Carrier, "rule ") {
-		return nil
-	}
-	for _, t := range a.Tables {
-		rel := c.relationOf(t)
-		if rel == nil {
-			continue
-		}
-		for _, rule := range rel.Rules {
-			if rule.Event != eventOf(a.Class) {
-				continue
-			}
-			actions, conditional := r.ruleActions(rule)
-			for _, b := range actions {
-				if !conditional {
-					b.Carrier = within(a.Carrier, "rule "+rule.Name)
-					all = append(all, b)
-				}
-			}
-		}
-	}
-	return all
-}
-
-// ruleActions reads the CREATE RULE that pg_get_ruledef wrote. A rule that cannot
-// be read does what nobody knows.
-func (r *Reader) ruleActions(rule RewriteRule) (actions []Action, conditional bool) {
-	unread := []Action{{Class: classFunctionCall, Functions: []string{"rule." + rule.Name}}}
-	if outOfBounds(rule.Definition) != "" {
-		return unread, false
-	}
-	tree, err := pg.Parse(rule.Definition)
-	if err != nil || len(tree.Stmts) != 1 || tree.Stmts[0].Stmt.GetRuleStmt() == nil {
-		return unread, false
-	}
-	s := tree.Stmts[0].Stmt
-	return factsOf(s, "").Actions[1:], s.GetRuleStmt().WhereClause != nil
 }
 
 // relationOf gives the relation of a table that has been looked up, or nil.

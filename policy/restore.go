@@ -23,6 +23,11 @@ import (
 // together. `\restrict` of newer dumps is psql's own and never reaches the
 // server.
 //
+// Before 2018 (10.3, 9.6.8 and their like) pg_dump left search_path as it was and
+// named a schema in it later on; versions before 9.6 have no row_security, those
+// before 8.4 no statement_timeout. All of them, from 8.0 on, set
+// check_function_bodies, client_min_messages and, from 8.2, standard_conforming_strings.
+//
 // The dump need not be the first thing in its session: somebody runs a few
 // queries and then `\i dump.sql`, or opens the file in a GUI. Any fifteen
 // statements in a row that hold the signature are therefore enough. Once
@@ -44,6 +49,8 @@ const (
 	functionBodiesOff
 	xmlOption
 	rowSecurityOff
+	onlyWarnings
+	conformingStrings
 	restoreMarks
 )
 
@@ -68,7 +75,9 @@ func (w *RestoreWatch) Note(f *Facts, application string) {
 			w.last[mark] = w.statements
 		}
 	}
-	w.restore = w.seen(emptySearchPath) && w.seen(functionBodiesOff) && (w.seen(xmlOption) || w.seen(rowSecurityOff))
+	today := w.seen(emptySearchPath) && (w.seen(xmlOption) || w.seen(rowSecurityOff))
+	before2018 := w.seen(onlyWarnings) && w.seen(conformingStrings)
+	w.restore = w.seen(functionBodiesOff) && (today || before2018)
 }
 
 // seen says whether the mark was set within the window.
@@ -101,6 +110,12 @@ func restoreMark(s *Setting, statement Class) int {
 		if off(s.Value) {
 			return rowSecurityOff
 		}
+	case "client_min_messages":
+		if strings.EqualFold(s.Value, "warning") {
+			return onlyWarnings
+		}
+	case "standard_conforming_strings":
+		return conformingStrings
 	}
 	return -1
 }

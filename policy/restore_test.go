@@ -92,6 +92,16 @@ func TestARestoreIsSeenBeforeItsFirstChange(t *testing.T) {
 	if at := watch(t, "pg_restore", "SELECT 1"); at == "" {
 		t.Error("pg_restore says who it is")
 	}
+	for name, preamble := range map[string]string{
+		"9.6.0": "SET statement_timeout = 0;\nSET lock_timeout = 0;\nSET idle_in_transaction_session_timeout = 0;\nSET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\nSET check_function_bodies = false;\nSET client_min_messages = warning;\nSET row_security = off;",
+		"9.1":   "SET statement_timeout = 0;\nSET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\nSET check_function_bodies = false;\nSET client_min_messages = warning;",
+		"8.2":   "SET client_encoding = 'UTF8';\nSET standard_conforming_strings = off;\nSET check_function_bodies = false;\nSET client_min_messages = warning;\nSET escape_string_warning = off;",
+	} {
+		at := watch(t, "psql", strings.Split(preamble+"\nSET search_path = public, pg_catalog;", "\n")...)
+		if at != "SET client_min_messages = warning;" {
+			t.Errorf("pg_dump %s: seen at %q", name, at)
+		}
+	}
 	oneMessage := strings.ReplaceAll(psqlRestore, "\n", " ")
 	if at := watch(t, "DBeaver", oneMessage); at == "" {
 		t.Error("a GUI sends the whole file as one message")
@@ -129,6 +139,8 @@ func TestWhatPgDumpSendsIsNotHeld(t *testing.T) {
 func TestSettingsThatOnlyLookLikeADumpAreNoRestore(t *testing.T) {
 	for name, session := range map[string][]string{
 		"a migration": {"SET check_function_bodies = false", "SET row_security = off", "CREATE TABLE t (id int)"},
+		"quiet":       {"SET check_function_bodies = false", "SET client_min_messages = error", "SET standard_conforming_strings = on"},
+		"a client":    {"SET client_encoding = 'UTF8'", "SET standard_conforming_strings = on", "SET client_min_messages = warning"},
 		"turned on":   {"SET search_path = ''", "SET check_function_bodies = true", "SET xmloption = content"},
 		"a real path": {"SET search_path = public", "SET check_function_bodies = false", "SET xmloption = content"},
 		"reset":       {"RESET search_path", "SET check_function_bodies = false", "SET xmloption = content"},

@@ -33,7 +33,6 @@ func (c *Catalog) settle(j *judged, where Where, proof string) (Where, string) {
 		return where, proof // it says which of the other table's rows
 	case len(rest) > 0:
 		k := *j
-		k.settle = nil
 		k.where = &pg.Node{Node: &pg.Node_BoolExpr{BoolExpr: &pg.BoolExpr{Boolop: pg.BoolExprType_AND_EXPR, Args: rest}}}
 		w, p := k.judge()
 		if w < where {
@@ -76,7 +75,7 @@ func (c *Catalog) referredTo(j *judged, rel *Relation, part *pg.Node) string {
 		return ""
 	}
 	column := j.targetColumn(tested)
-	other := (&judged{target: from, columns: j.columns, statement: j.statement}).targetColumn(selected)
+	other := (&judged{target: from, catalog: j.catalog, statement: j.statement}).targetColumn(selected)
 	to := c.relationNamed(tableOf(from))
 	if column == "" || other == "" || to == nil || to.RowSecurity {
 		return ""

@@ -78,6 +78,7 @@ func (w *walker) statement(n *pg.Node, carrier string) {
 		w.add(a)
 		f.Prepares = s.PrepareStmt.Name
 		f.Prepared = factsOf(s.PrepareStmt.Query, f.Text)
+		f.Prepared.types = declaredTypes(s.PrepareStmt.Argtypes)
 	case *pg.Node_ExecuteStmt:
 		w.add(a)
 		f.Executes, f.arguments = s.ExecuteStmt.Name, argumentsOf(s.ExecuteStmt.Params)
@@ -131,6 +132,7 @@ func (w *walker) statement(n *pg.Node, carrier string) {
 		w.do(s.DoStmt, carrier)
 	case *pg.Node_CallStmt:
 		a.Functions = []string{dotted(s.CallStmt.Funccall.GetFuncname())}
+		a.given = w.givenTo(s.CallStmt.Funccall)
 		w.add(a)
 		w.list(s.CallStmt.Funccall.GetArgs(), carrier)
 	default:
@@ -161,6 +163,7 @@ func (w *walker) utility(n *pg.Node, a Action) {
 
 func (w *walker) insert(s *pg.InsertStmt, a Action) {
 	a.Tables = tables(s.Relation)
+	a.given = given{insert: s, takes: w.takesFrom(s.SelectStmt)}
 	w.add(a)
 	if c := s.OnConflictClause; c.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
 		w.add(Action{
@@ -178,6 +181,7 @@ func (w *walker) insert(s *pg.InsertStmt, a Action) {
 func (w *walker) update(s *pg.UpdateStmt, a Action) {
 	a.Tables, a.sets = tables(s.Relation), targetNames(s.TargetList)
 	w.judgedBy(&a, s.Relation, s.FromClause, s.WhereClause)
+	a.given = given{update: s, takes: w.takesFrom(append(s.TargetList[:len(s.TargetList):len(s.TargetList)], s.WhereClause)...)}
 	w.add(a)
 	if set := pgSettings(s); set != nil {
 		w.facts.Settings = append(w.facts.Settings, *set)

@@ -223,7 +223,7 @@ func TestOtherStatementsHaveTheNameOfTheManual(t *testing.T) {
 		{"CREATE INDEX ON t (wipe(a))", "create_index t; function_call wipe()"},
 		{"CREATE PROCEDURE p() LANGUAGE sql AS ''", "create_procedure p"},
 		{"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC DELETE FROM t; SELECT 1; END", "create_function f"},
-		{"DO $$ BEGIN DELETE FROM t; END $$", "do; delete t (missing) by DO"},
+		{"DO $$ BEGIN DELETE FROM t; END $$", "do_plain; delete t (missing) by DO"},
 		{"CALL s.p(1)", "call s.p()"},
 		{"GRANT SELECT ON t TO bob", "grant t"},
 		{"REVOKE ALL ON ALL TABLES IN SCHEMA s FROM bob CASCADE", "revoke s cascade"},

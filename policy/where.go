@@ -13,6 +13,7 @@ const (
 	proofUnlessNull  = "the condition is true for every row, but for nulls"
 	proofIndependent = "the condition does not look at the row: every row or none"
 	proofUnlinked    = "no condition links the target to the other tables: every row or none"
+	proofBranch      = "one branch of the condition does not link the target to the other tables: every row where it is true"
 	proofNeverTrue   = "the condition is never true"
 	proofCursor      = "the row that a cursor stands on"
 	proofBySource    = "WHEN NOT MATCHED BY SOURCE: every row that the source does not have"
@@ -28,10 +29,7 @@ type judged struct {
 
 	statement *mentions // what else the statement holds
 	values    []Parameter
-	columns   func(Table) ([]Column, bool)
-
-	// settle changes the answer by what the catalogue knows of tables, or is nil.
-	settle func(*judged, Where, string) (Where, string)
+	catalog   *Catalog // nil where none was asked
 }
 
 // judge says what the WHERE of an UPDATE, a DELETE, a branch of MERGE or a SELECT
@@ -46,12 +44,9 @@ func (j *judged) judge() (Where, string) {
 		return WherePresent, proofCursor
 	}
 	steps := maxStepsInAll
-	others := scope{statement: j.statement, columns: j.columns, steps: &steps}
-	for _, n := range j.from {
-		others.declare(n)
-	}
+	others := j.others(&steps)
 	prover := j.prover(&steps)
-	narrows, independent := false, false
+	narrows, independent, branch := false, false, false
 	nullable := false // some part is true only where nothing is null
 	for _, part := range conjuncts(j.where, nil) {
 		switch prover.prove(part) {
@@ -61,16 +56,21 @@ func (j *judged) judge() (Where, string) {
 		case provenNeverTrue:
 			return WherePresent, proofNeverTrue
 		default:
-			if others.mentionsTarget(part) {
-				narrows = true
-			} else {
+			switch {
+			case !others.mentionsTarget(part):
 				independent = true
+			case len(j.from) > 0 && !j.links(part, others, prover):
+				branch = true
+			default:
+				narrows = true
 			}
 		}
 	}
 	switch {
 	case narrows:
 		return WherePresent, ""
+	case branch:
+		return WhereUnlinked, proofBranch
 	case independent && len(j.from) > 0:
 		return WhereUnlinked, proofUnlinked
 	case independent:
@@ -81,9 +81,35 @@ func (j *judged) judge() (Where, string) {
 	return WhereAlwaysTrue, proofAlwaysTrue
 }
 
+// links says whether a condition that mentions the target chooses among its rows
+// whatever the rows of the other tables are: one branch of an OR that does not is
+// enough for every row to be reached. A branch that waits for the value of a
+// parameter, and asks for nothing else, is left to that value.
+func (j *judged) links(n *pg.Node, others *scope, prover *prover) bool {
+	b := n.GetBoolExpr()
+	switch b.GetBoolop() {
+	case pg.BoolExprType_OR_EXPR:
+		return !slices.ContainsFunc(b.Args, func(a *pg.Node) bool { return !j.links(a, others, prover) })
+	case pg.BoolExprType_AND_EXPR:
+		return slices.ContainsFunc(b.Args, func(a *pg.Node) bool { return j.links(a, others, prover) })
+	}
+	return others.mentionsTarget(n) || holdsParameter(n) && !holdsColumn(n) || prover.prove(n) == provenNeverTrue
+}
+
+// others are the tables besides the target.
+func (j *judged) others(steps *int) *scope {
+	s := &scope{statement: j.statement, catalog: j.catalog, steps: steps}
+	for _, n := range j.from {
+		s.declare(n)
+	}
+	return s
+}
+
 func (j *judged) prover(steps *int) *prover {
-	p := &prover{target: visibleName(j.target), steps: steps, values: j.values, mentions: j.statement}
-	p.columns, _ = columnsOf(j.target, j.columns, j.statement)
+	p := &prover{target: visibleName(j.target), steps: steps, values: j.values, mentions: j.statement, table: j.target, catalog: j.catalog}
+	if columns, ok := columnsOf(j.target, j.catalog, j.statement); ok {
+		p.columns, p.relation = columns, j.catalog.relationNamed(tableOf(j.target))
+	}
 	return p
 }
 
@@ -92,8 +118,8 @@ func (a *Action) judge() {
 	a.Where = WhereNone
 	for i := range a.judged {
 		w, proof := a.judged[i].judge()
-		if settle := a.judged[i].settle; settle != nil {
-			w, proof = settle(&a.judged[i], w, proof)
+		if c := a.judged[i].catalog; c != nil {
+			w, proof = c.settle(&a.judged[i], w, proof)
 		}
 		if a.Where == WhereNone || w < a.Where {
 			a.Where, a.Proof = w, proof
@@ -145,10 +171,9 @@ func (a Action) judgedAgain(change func(*judged)) Action {
 }
 
 // resolved gives the action with its WHERE judged again by what the catalogue
-// says: columns gives those of a relation as a statement writes it, and false for
-// one that it does not know. Nothing changes for an action that has no WHERE.
-func (a Action) resolved(columns func(Table) ([]Column, bool)) Action {
-	return a.judgedAgain(func(j *judged) { j.columns = columns })
+// says. Nothing changes for an action that has no WHERE.
+func (a Action) resolved(c *Catalog) Action {
+	return a.judgedAgain(func(j *judged) { j.catalog = c })
 }
 
 // conjuncts adds the operands of the top-level ANDs to all.

@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"math/big"
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -156,17 +156,12 @@ func (p *prover) isNull(n *pg.Node) *formula {
 		}
 		return all(fields...)
 	}
-	switch n.GetNode().(type) {
-	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest:
+	if p.isBoolean(n) && n.GetColumnRef() == nil {
 		return unknown(p.condition(n))
-	case *pg.Node_AExpr:
-		if p.comparison(n.GetAExpr()) {
-			return unknown(p.condition(n))
-		}
 	}
 	o, ok := p.operand(n)
 	switch {
-	case !ok:
+	case !ok, o.span.kind == "record": // which is null when each of its columns is
 		return p.unsettled(2)
 	case o.null == nil:
 		return constantly(isFalse)
@@ -174,16 +169,38 @@ func (p *prover) isNull(n *pg.Node) *formula {
 	return truly(o.null)
 }
 
-// comparison says whether an expression is surely a boolean.
-func (p *prover) comparison(e *pg.A_Expr) bool {
-	switch e.Kind {
-	case pg.A_Expr_Kind_AEXPR_OP:
-		_, ok := orderings[operatorName(e.Name)]
-		return ok
-	case pg.A_Expr_Kind_AEXPR_NULLIF:
-		return false
+// isBoolean says whether an expression is surely a boolean.
+func (p *prover) isBoolean(n *pg.Node) bool {
+	switch e := n.GetNode().(type) {
+	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest:
+		return true
+	case *pg.Node_AConst:
+		return e.AConst.GetBoolval() != nil
+	case *pg.Node_SubLink:
+		return e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK
+	case *pg.Node_TypeCast:
+		kind := strings.TrimPrefix(dotted(e.TypeCast.GetTypeName().GetNames()), "pg_catalog.")
+		return kind == "bool" && len(e.TypeCast.TypeName.ArrayBounds) == 0
+	case *pg.Node_ColumnRef:
+		o, ok := p.operand(n)
+		return ok && o.span.kind == "bool"
+	case *pg.Node_CaseExpr:
+		return p.isBoolean(e.CaseExpr.Defresult) ||
+			slices.ContainsFunc(e.CaseExpr.Args, func(w *pg.Node) bool { return p.isBoolean(w.GetCaseWhen().GetResult()) })
+	case *pg.Node_CoalesceExpr:
+		return slices.ContainsFunc(e.CoalesceExpr.Args, p.isBoolean)
+	case *pg.Node_AExpr:
+		switch e.AExpr.Kind {
+		case pg.A_Expr_Kind_AEXPR_OP:
+			name := operatorName(e.AExpr.Name)
+			_, ok := orderings[name]
+			return ok && p.usual(name)
+		case pg.A_Expr_Kind_AEXPR_NULLIF:
+			return false
+		}
+		return true
 	}
-	return true
+	return false
 }
 
 // operatorName gives the name of an operator that is taken for the built-in one,
@@ -206,13 +223,7 @@ func (p *prover) whens(c *pg.CaseExpr) *formula {
 	}
 	for i := len(c.Args) - 1; i >= 0; i-- {
 		w := c.Args[i].GetCaseWhen()
-		var when *formula
-		if c.Arg != nil {
-			when = p.compare("=", c.Arg, w.GetExpr())
-		} else {
-			when = p.condition(w.GetExpr())
-		}
-		f = either(when, p.condition(w.GetResult()), f)
+		f = either(p.when(c, w), p.condition(w.GetResult()), f)
 	}
 	return f
 }
@@ -282,6 +293,11 @@ func (p *prover) operation(name string, e *pg.A_Expr) *formula {
 	switch name {
 	case "":
 		return p.unsettled(3)
+	}
+	if !p.usual(name) {
+		return p.unsettled(3)
+	}
+	switch name {
 	case "~~", "!~~", "~~*", "!~~*", "~", "!~", "~*", "!~*":
 		if e.Lexpr != nil {
 			return p.match(name, e.Lexpr, e.Rexpr)
@@ -306,7 +322,7 @@ func (p *prover) operation(name string, e *pg.A_Expr) *formula {
 func (p *prover) match(name string, text, pattern *pg.Node) *formula {
 	l, okL := p.operand(text)
 	q, okP := p.operand(pattern)
-	if !okL || !okP {
+	if !okL || !okP || !p.usual(name) {
 		return p.unsettled(3)
 	}
 	negated := strings.HasPrefix(name, "!")
@@ -346,6 +362,10 @@ func (p *prover) distinct(left, right *pg.Node) *formula {
 	if left.GetAConst().GetIsnull() || right.GetAConst().GetIsnull() {
 		defer p.test()()
 	}
+	if p.isBoolean(left) || p.isBoolean(right) {
+		f, g := p.condition(left), p.condition(right)
+		return either(unknown(f), not(unknown(g)), either(unknown(g), constantly(isTrue), p.compareConditions("<>", f, g)))
+	}
 	l, okL := p.operand(left)
 	r, okR := p.operand(right)
 	if !okL || !okR {
@@ -367,15 +387,8 @@ func (p *prover) compare(name string, left, right *pg.Node) *formula {
 	if l, r := left.GetRowExpr(), right.GetRowExpr(); l != nil || r != nil {
 		return p.compareRows(name, l, r)
 	}
-	// b = true is b, b = false is NOT b.
-	for _, s := range [][2]*pg.Node{{left, right}, {right, left}} {
-		if c := s[1].GetAConst(); c.GetBoolval() != nil && (name == "=" || name == "<>") {
-			f := p.condition(s[0])
-			if c.GetBoolval().Boolval != (name == "=") {
-				return not(f)
-			}
-			return f
-		}
+	if p.isBoolean(left) || p.isBoolean(right) {
+		return p.compareConditions(name, p.condition(left), p.condition(right))
 	}
 	l, okL := p.operand(left)
 	r, okR := p.operand(right)
@@ -397,55 +410,4 @@ func (p *prover) compareRows(name string, l, r *pg.RowExpr) *formula {
 		return anyOf(parts...)
 	}
 	return all(parts...)
-}
-
-func (p *prover) compareOperands(name string, l, r operand) *formula {
-	// coalesce(a, b) = x is a = x, or b = x where a is null.
-	if l.coalesce != nil {
-		f := constantly(isUnknown)
-		for i := len(l.coalesce) - 1; i >= 0; i-- {
-			a := l.coalesce[i]
-			f = either(truly(orFalse(a.null)), f, p.compareOperands(name, a, r))
-		}
-		return f
-	}
-	order, ok := orderings[name]
-	if !ok {
-		return p.unsettled(3)
-	}
-	if r.coalesce != nil {
-		for turned, o := range orderings {
-			if o == order.turned() {
-				return p.compareOperands(turned, r, l)
-			}
-		}
-	}
-	null := either2(l.null, r.null)
-	switch {
-	case l.same == r.same:
-		return unlessNull(null, constantly(order[1]))
-	case l.number != nil && r.number != nil:
-		return constantly(order[l.number.Cmp(r.number)+1])
-	case ordinary(r.number) && l.number == nil && l.text == nil:
-		return unlessNull(null, p.compareNumber(l.key, r.number, order))
-	case ordinary(l.number) && r.number == nil && r.text == nil:
-		return unlessNull(null, p.compareNumber(r.key, l.number, order.turned()))
-	}
-	if l.key > r.key {
-		l, r, order = r, l, order.turned()
-	}
-	i := p.variable(pair("order", l.key, r.key), variable{size: 3})
-	return unlessNull(null, &formula{kind: formulaVariable, variable: i, values: order[:]})
-}
-
-// ordinary says whether a number keeps its place among others whatever the type
-// of the column is: an oid takes -1 for its greatest value.
-func ordinary(n *big.Rat) bool { return n != nil && n.Sign() >= 0 }
-
-func (p *prover) compareNumber(key string, n *big.Rat, order ordering) *formula {
-	i := p.variable("number "+key, variable{numbers: []*big.Rat{}})
-	p.variables[i].numbers = append(p.variables[i].numbers, n)
-	f := &formula{kind: formulaNumber, variable: i, number: n, order: order}
-	p.numbers = append(p.numbers, f)
-	return f
 }

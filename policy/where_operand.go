@@ -21,11 +21,38 @@ type operand struct {
 	// null is true where the value is null; nil means never.
 	null *formula
 
-	constant bool      // written as a constant, or a value that reads like one
-	plain    bool      // it takes the type of what stands beside it, or loses nothing of that
-	number   *big.Rat  // of a constant number
-	text     *string   // of a constant string
-	coalesce []operand // the arguments of COALESCE
+	constant bool     // written as a constant, or a value that reads like one
+	plain    bool     // it takes the type of what stands beside it, or loses nothing of that
+	untyped  bool     // a string that takes the type of what stands beside it
+	number   *big.Rat // of a constant number
+	text     *string  // of a constant string
+
+	span   span       // what values it can have
+	at     point      // of a constant that has a place among others of its type
+	castTo string     // the type that a constant string is cast to
+	raw    *Parameter // of a parameter that takes the type of what stands beside it
+	base   *operand   // of an integer that differs from another by shift
+	shift  *big.Rat
+
+	branches []branch  // of COALESCE and CASE: the first that applies
+	choices  []operand // of GREATEST and LEAST: all of one type
+	greatest bool
+}
+
+// A branch is a value, and when it is the one: nil for the last.
+type branch struct {
+	when  *formula
+	value operand
+}
+
+// place is the name by which a value is compared with others. What changes nothing
+// is left out of it where the type is known: a text loses its trailing blanks to
+// char(n), and its comparison changes.
+func (o *operand) place() string {
+	if o.span.number() || o.span.kind == "date" || o.span.kind == "timestamp" {
+		return o.same
+	}
+	return o.key
 }
 
 // pair is a name that no other pair of keys shares.
@@ -76,8 +103,11 @@ func (p *prover) operand(n *pg.Node) (operand, bool) {
 		key := pair("collate", dotted(e.CollateClause.Collname), o.key)
 		return operand{key: key, same: key, null: o.null}, ok
 	case *pg.Node_AExpr:
-		if e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_OP {
+		switch e.AExpr.Kind {
+		case pg.A_Expr_Kind_AEXPR_OP:
 			return p.calculation(e.AExpr)
+		case pg.A_Expr_Kind_AEXPR_NULLIF:
+			return p.nullIf(e.AExpr)
 		}
 	case *pg.Node_FuncCall:
 		return p.function(e.FuncCall)
@@ -89,6 +119,10 @@ func (p *prover) operand(n *pg.Node) (operand, bool) {
 		return operand{key: key, same: key}, true
 	case *pg.Node_CoalesceExpr:
 		return p.coalesce(e.CoalesceExpr)
+	case *pg.Node_CaseExpr:
+		return p.chosen(e.CaseExpr)
+	case *pg.Node_MinMaxExpr:
+		return p.extreme(e.MinMaxExpr)
 	}
 	return operand{}, false
 }
@@ -112,12 +146,23 @@ func (p *prover) column(c *pg.ColumnRef) (operand, bool) {
 		key += " " + strconv.Quote(p)
 	}
 	if neverNull[parts[len(parts)-1]] {
-		return operand{key: key, same: key}, true
+		o := operand{key: key, same: key}
+		if len(parts) == 1 {
+			o.span = p.system(parts[0])
+		}
+		return o, true
 	}
 	if len(parts) == 1 {
-		for _, c := range p.columns {
-			if c.Name == parts[0] && c.NotNull {
-				return operand{key: key, same: key}, true
+		for i := range p.columns {
+			c := &p.columns[i]
+			switch {
+			case c.Name != parts[0]:
+			case c.NotNull:
+				return operand{key: key, same: key, span: c.span()}, true
+			default:
+				o := p.input(key)
+				o.span = c.span()
+				return o, true
 			}
 		}
 	}
@@ -151,8 +196,17 @@ func constantOperand(c *pg.A_Const) (operand, bool) {
 				o.number, o.key = r, "number "+r.RatString()
 			}
 		}
+		if at, ok := readNumber(text, true); ok {
+			o.at, o.span = at, spans["numeric"]
+			for _, kind := range []string{"int4", "int8"} {
+				if s := spans[kind]; o.span.kind == "numeric" && !strings.Contains(text, ".") && s.holds(at) {
+					o.span = s
+				}
+			}
+			o.span.least, o.span.greatest = at, at
+		}
 	case *pg.A_Const_Sval:
-		o.text, o.key = &text, "text "+text
+		o.text, o.key, o.untyped = &text, "text "+text, true
 	default:
 		o.key = "boolean " + text
 	}
@@ -185,23 +239,67 @@ func (p *prover) cast(c *pg.TypeCast) (operand, bool) {
 		}
 		kind += "," + text
 	}
+	if !o.constant && o.span.keeps(kind) {
+		o.span = spans[kind].within(o.span.least, o.span.greatest)
+		return o, true
+	}
 	key := pair("cast", kind, o.key)
 	cast := operand{key: key, same: key, null: o.null}
 	switch {
 	case textTypes[kind]:
 		cast.text = o.text
-	case !o.constant:
+	case !o.constant && (o.span.kind == "" || o.span.kind == "record" || spans[kind].kind == ""):
 		// From jsonb, or to a domain, null may come of what is not null.
 		cast = p.result(key, o.null)
 	}
+	cast.constant = o.constant && o.text != nil
+	if cast.span = spans[kind]; cast.constant {
+		cast.text, cast.castTo = o.text, dotted(name.GetNames()[len(name.GetNames())-1:])
+	}
+	cast.at = p.castPoint(&cast.span, &o)
 	cast.plain = plainTypes[kind] && (c.Arg.GetAConst() != nil || c.Arg.GetParamRef() != nil)
 	return cast, true
+}
+
+// keeps says whether a cast of every value of the span to a type gives the same
+// value, or an error.
+func (s *span) keeps(kind string) bool {
+	switch {
+	case s.kind == "":
+		return false
+	case s.kind == kind:
+		return true
+	case s.integer():
+		t := spans[kind]
+		return t.integer() || kind == "numeric" || kind == "float8" && s.kind != "int8"
+	}
+	switch s.kind {
+	case "float4":
+		return kind == "float8"
+	case "date":
+		return kind == "timestamp"
+	case "oid", "regclass":
+		return kind == "oid" || kind == "regclass"
+	}
+	return s.textual() && (kind == "text" || kind == "varchar")
+}
+
+// castPoint is the place of a constant after a cast.
+func (p *prover) castPoint(s *span, o *operand) point {
+	if s.kind == "" || !o.constant && !o.at.known() {
+		return point{}
+	}
+	at, ok := p.placed(s, o)
+	if !ok || s.integer() && at.rank == 0 && !at.at.IsInt() { // it is rounded
+		return point{}
+	}
+	return at
 }
 
 // calculation is an operator that gives a value.
 func (p *prover) calculation(e *pg.A_Expr) (operand, bool) {
 	name := operatorName(e.Name)
-	if name == "" {
+	if name == "" || !p.usual(name) {
 		return operand{}, false
 	}
 	l, ok := operand{}, true
@@ -226,10 +324,21 @@ func (p *prover) calculation(e *pg.A_Expr) (operand, bool) {
 			o.text = &text
 		}
 		o.same = withoutEffect(name, l, r, key)
+		if l.span.textual() && (r.span.textual() || r.untyped) || r.span.textual() && l.untyped {
+			o.span = spans["text"]
+		}
 		return o, true
 	case "+", "-", "*", "/", "%", "^":
 		if e.Lexpr != nil {
 			o.same = withoutEffect(name, l, r, key)
+		}
+		p.calculate(name, e.Lexpr != nil, &l, &r, &o)
+		return o, true
+	case "&":
+		o = p.result(key, null)
+		if l.span.integer() && r.span.integer() {
+			o.null = null
+			p.calculate(name, true, &l, &r, &o)
 		}
 		return o, true
 	}
@@ -248,62 +357,4 @@ func withoutEffect(name string, l, r operand, key string) string {
 		return r.same
 	}
 	return key
-}
-
-// totalFunctions give null only for null, whatever the types of their arguments.
-var totalFunctions = func() map[string]bool {
-	m := make(map[string]bool)
-	for _, name := range strings.Fields(`lower upper initcap length char_length character_length octet_length
-		abs md5 now transaction_timestamp statement_timestamp btrim ltrim rtrim reverse
-		date_trunc round floor ceil ceiling left right like_escape similar_to_escape`) {
-		m[name] = true
-	}
-	return m
-}()
-
-func (p *prover) function(c *pg.FuncCall) (operand, bool) {
-	name := named(words(c.Funcname))
-	if kindOf(name) != functionSteady || len(c.AggOrder) > 0 || c.AggFilter != nil || c.Over != nil ||
-		c.AggStar || c.AggDistinct || c.FuncVariadic || c.AggWithinGroup {
-		return operand{}, false
-	}
-	key := "function " + name.Name
-	var null *formula
-	for _, a := range c.Args {
-		o, ok := p.operand(a)
-		if !ok {
-			return operand{}, false
-		}
-		key = pair(key, o.key, "")
-		null = either2(null, o.null)
-	}
-	if totalFunctions[name.Name] {
-		return operand{key: key, same: key, null: null}, true
-	}
-	return p.result(key, nil), true // not every function is strict
-}
-
-func (p *prover) coalesce(c *pg.CoalesceExpr) (operand, bool) {
-	o := operand{key: "coalesce"}
-	typed := "" // the one argument that may settle the type
-	mixed := false
-	nulls := make([]*formula, 0, len(c.Args))
-	for _, n := range c.Args {
-		a, ok := p.operand(n)
-		if !ok {
-			return operand{}, false
-		}
-		o.coalesce = append(o.coalesce, a)
-		if !a.plain {
-			mixed = mixed || typed != "" && typed != a.key
-			typed = a.key
-		}
-		o.key = pair(o.key, a.key, "")
-		nulls = append(nulls, orFalse(a.null))
-	}
-	o.null, o.same = all(nulls...), o.key
-	if mixed {
-		o.coalesce = nil
-	}
-	return o, true
 }

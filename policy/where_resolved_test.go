@@ -2,15 +2,13 @@ package policy
 
 import "testing"
 
-// fixture are the columns that a catalogue would give.
-func fixture(t Table) ([]Column, bool) {
-	columns, ok := map[string][]Column{
-		"t":  {{Name: "id", NotNull: true}, {Name: "account_id", NotNull: true}, {Name: "kind", NotNull: true}, {Name: "deleted_at"}, {Name: "note"}},
-		"u":  {{Name: "user_id", NotNull: true}, {Name: "account_id"}},
-		"t2": {{Name: "id", NotNull: true}, {Name: "x"}},
-	}[t.Name]
-	return columns, ok && t.Schema == ""
-}
+// fixture is what a catalogue would say.
+var fixture = &Catalog{Relations: []Relation{
+	{OID: 1, Schema: "public", Name: "t", Kind: "r", Columns: []Column{
+		{Name: "id", NotNull: true}, {Name: "account_id", NotNull: true}, {Name: "kind", NotNull: true}, {Name: "deleted_at"}, {Name: "note"}}},
+	{OID: 2, Schema: "public", Name: "u", Kind: "r", Columns: []Column{{Name: "user_id", NotNull: true}, {Name: "account_id"}}},
+	{OID: 3, Schema: "public", Name: "t2", Kind: "r", Columns: []Column{{Name: "id", NotNull: true}, {Name: "x"}}},
+}}
 
 func resolvedWhere(t *testing.T, sql string) Where {
 	t.Helper()

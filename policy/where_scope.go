@@ -31,8 +31,8 @@ func (m *mentions) query(name string) {
 // may name.
 type scope struct {
 	statement *mentions
-	columns   func(Table) ([]Column, bool)
-	steps     *int // what is left for proofs
+	catalog   *Catalog // nil where none was asked
+	steps     *int     // what is left for proofs
 
 	names map[string]bool
 	known map[string]bool // columns of those relations whose columns are known
@@ -88,7 +88,7 @@ func (s *scope) declare(n *pg.Node) {
 // query of a WITH goes by its name.
 func (s *scope) relation(r *pg.RangeVar) {
 	s.names[visibleName(r)] = true
-	columns, ok := columnsOf(r, s.columns, s.statement)
+	columns, ok := columnsOf(r, s.catalog, s.statement)
 	s.vague = s.vague || !ok
 	for _, c := range columns {
 		s.known[c.Name] = true
@@ -97,11 +97,11 @@ func (s *scope) relation(r *pg.RangeVar) {
 
 // columnsOf gives the columns of a relation under the names that the statement
 // knows them by.
-func columnsOf(r *pg.RangeVar, columns func(Table) ([]Column, bool), statement *mentions) ([]Column, bool) {
-	if columns == nil || len(r.GetAlias().GetColnames()) > 0 || r.GetSchemaname() == "" && statement.queries[r.GetRelname()] {
+func columnsOf(r *pg.RangeVar, c *Catalog, statement *mentions) ([]Column, bool) {
+	if c == nil || len(r.GetAlias().GetColnames()) > 0 || r.GetSchemaname() == "" && statement.queries[r.GetRelname()] {
 		return nil, false
 	}
-	return columns(tableOf(r))
+	return c.columns(tableOf(r))
 }
 
 // mentionsTarget says whether an expression may refer to a row of the target:

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"math/big"
 	"slices"
 	"strconv"
 
@@ -56,6 +55,10 @@ type prover struct {
 	steps   *int     // what is left
 	testing bool     // within what a null test asks for
 
+	table    *pg.RangeVar // the target as written
+	relation *Relation    // what it is, nil where that is not known
+	catalog  *Catalog     // nil where none was asked
+
 	values   []Parameter // of $1, $2, ...
 	mentions *mentions   // of the statement that values are for
 	given    []operand   // elements of an array among values; see elementsOf
@@ -63,6 +66,8 @@ type prover struct {
 	variables []variable
 	byName    map[string]int
 	numbers   []*formula // all of formulaNumber
+	facts     []*formula // what is never false: CHECK constraints and the like
+	made      int        // see serial
 }
 
 // A variable takes the values 0 to size-1. One that stands for a column or a
@@ -74,24 +79,61 @@ type variable struct {
 	// says that it may be.
 	tested bool
 	// numbers are the constants that a column is compared with, in order; the
-	// values 0, 1, 2, ... then mean below the first, equal to it, between it and
-	// the second, and so on.
-	numbers []*big.Rat
+	// places 0, 1, 2, ... then mean below the first, equal to it, between it and
+	// the second, and so on. places lists those that the span leaves open.
+	numbers []point
+	span    span
+	places  []int
 }
 
-// prove judges one condition.
+// settle finds the places that a variable of numbers may take.
+func (v *variable) settle() {
+	slices.SortFunc(v.numbers, point.compare)
+	v.numbers = slices.CompactFunc(v.numbers, func(a, b point) bool { return a.compare(b) == 0 })
+	v.places = v.places[:0]
+	var before point
+	for i, n := range v.numbers {
+		if v.span.holdsBetween(before, n) {
+			v.places = append(v.places, 2*i)
+		}
+		if v.span.holds(n) {
+			v.places = append(v.places, 2*i+1)
+		}
+		before = n
+	}
+	if last := 2 * len(v.numbers); v.span.holdsBetween(before, point{}) {
+		v.places = append(v.places, last)
+	}
+	v.size = len(v.places)
+}
+
+// prove judges one condition, by itself and then by what the table's constraints
+// say of its columns.
 func (p *prover) prove(n *pg.Node) proof {
-	p.variables, p.byName, p.numbers, p.given = p.variables[:0], make(map[string]int), nil, p.given[:0]
+	proof := p.proveBy(n, nil)
+	if proof == notProven && p.relation != nil {
+		if known := p.catalog.knownOf(p.relation, n); len(known) > 0 {
+			return p.proveBy(n, known)
+		}
+	}
+	return proof
+}
+
+func (p *prover) proveBy(n *pg.Node, known []*pg.Node) proof {
+	p.variables, p.byName, p.numbers, p.given, p.facts = p.variables[:0], make(map[string]int), nil, p.given[:0], nil
 	f := p.condition(n)
+	for _, k := range known {
+		p.facts = append(p.facts, p.condition(k))
+	}
 	for i := range p.variables {
 		if v := &p.variables[i]; v.numbers != nil {
-			slices.SortFunc(v.numbers, (*big.Rat).Cmp)
-			v.numbers = slices.CompactFunc(v.numbers, func(a, b *big.Rat) bool { return a.Cmp(b) == 0 })
-			v.size = 2*len(v.numbers) + 1
+			if v.settle(); v.size == 0 {
+				return notProven // no row has such a value
+			}
 		}
 	}
 	for _, g := range p.numbers {
-		g.place, _ = slices.BinarySearchFunc(p.variables[g.variable].numbers, g.number, (*big.Rat).Cmp)
+		g.place, _ = slices.BinarySearchFunc(p.variables[g.variable].numbers, g.number, point.compare)
 	}
 	always, never := p.enumerate(f, func(v *variable) bool { return !v.input })
 	switch {
@@ -116,7 +158,7 @@ func anyVariable(*variable) bool { return true }
 
 // enumerate tries every assignment to the variables that are free; those that are
 // not say that their input is not null. It says whether the formula was always or
-// never true; both are false if it gave up.
+// never true; both are false if it gave up, or nothing was possible.
 func (p *prover) enumerate(f *formula, free func(*variable) bool) (always, never bool) {
 	a := &assignment{values: make([]int, len(p.variables)), variables: make([]variable, len(p.variables))}
 	total := 1
@@ -131,17 +173,21 @@ func (p *prover) enumerate(f *formula, free func(*variable) bool) (always, never
 	}
 	defer func() { *p.steps -= a.steps }()
 	always, never = true, true
+	possible := false
 	for {
-		if f.value(a) == isTrue {
-			never = false
-		} else {
-			always = false
+		if !slices.ContainsFunc(p.facts, func(g *formula) bool { return g.value(a) == isFalse }) {
+			possible = true
+			if f.value(a) == isTrue {
+				never = false
+			} else {
+				always = false
+			}
 		}
 		if a.steps > min(maxSteps, *p.steps) {
 			return false, false
 		}
 		if !always && !never || !a.next() {
-			return always, never
+			return always && possible, never && possible
 		}
 	}
 }
@@ -188,9 +234,9 @@ type formula struct {
 	constant logical // formulaConstant
 	variable int     // formulaVariable, formulaNumber
 	values   []logical
-	number   *big.Rat // formulaNumber: the constant
+	number   point    // formulaNumber: the constant
 	place    int      // formulaNumber: its place among the variable's numbers
-	order    ordering // formulaNumber: what the comparison makes of <, = and >
+	order    ordering // formulaNumber, formulaOrder: what the comparison makes of <, = and >
 }
 
 type formulaKind uint8
@@ -198,7 +244,8 @@ type formulaKind uint8
 const (
 	formulaConstant formulaKind = iota
 	formulaVariable             // values[variable]
-	formulaNumber               // a column compared with a constant number
+	formulaNumber               // a column compared with a constant
+	formulaOrder                // two conditions compared: false is less than true
 	formulaNot
 	formulaAnd
 	formulaOr
@@ -260,7 +307,7 @@ func (f *formula) value(a *assignment) logical {
 	case formulaVariable:
 		return f.values[a.values[f.variable]]
 	case formulaNumber:
-		switch at := a.values[f.variable]; {
+		switch at := a.variables[f.variable].places[a.values[f.variable]]; {
 		case at < 2*f.place+1:
 			return f.order[0]
 		case at == 2*f.place+1:
@@ -268,6 +315,17 @@ func (f *formula) value(a *assignment) logical {
 		default:
 			return f.order[2]
 		}
+	case formulaOrder:
+		l, r := f.args[0].value(a), f.args[1].value(a)
+		switch {
+		case l == isUnknown || r == isUnknown:
+			return isUnknown
+		case l < r:
+			return f.order[0]
+		case l > r:
+			return f.order[2]
+		}
+		return f.order[1]
 	case formulaNot:
 		return isTrue - f.args[0].value(a)
 	case formulaAnd:

@@ -78,11 +78,23 @@ func (p *prover) parameter(number int32) operand {
 	if v.Null {
 		return operand{key: "null", same: "null", null: constantly(isTrue), constant: true, plain: plain}
 	}
+	o := operand{key: key, same: key, plain: plain}
+	o.span = spans[typeNames[v.Type]]
+	at, placed := pointOfBytes(o.span.kind, v.Value)
+	if v.Text {
+		at, placed = p.readPoint(&o.span, string(v.Value))
+	}
+	if placed {
+		o.at = at
+	}
+	if free {
+		o.raw = v
+	}
 	text, ok := v.read()
 	if !ok {
-		return operand{key: key, same: key, plain: plain}
+		return o
 	}
-	o := operand{key: key, same: key, text: &text, plain: plain}
+	o.text = &text
 	switch {
 	case v.Type == typeInt2, v.Type == typeInt4, v.Type == typeInt8:
 		if n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64); err == nil && len(text) <= maxDigits {

@@ -40,10 +40,24 @@ type keptCatalog struct {
 // made and that have storage in use. Its answer is empty where there are none.
 const restoredOverSQL = `SELECT CASE pg_catalog.count(*) WHEN 0::pg_catalog.int8 THEN '' ELSE
 	pg_catalog.format('%s tables that hold about %s rows', pg_catalog.count(*),
-	COALESCE(pg_catalog.sum(GREATEST(c.reltuples, 0::pg_catalog.float4))::pg_catalog.int8, 0::pg_catalog.int8)) END
-	FROM pg_catalog.pg_class c WHERE c.relkind OPERATOR(pg_catalog.=) 'r'::pg_catalog."char"
+	COALESCE(pg_catalog.sum(GREATEST(c.reltuples, 0::pg_catalog.float4))::pg_catalog.int8, 0::pg_catalog.int8)) END ` + restoredOverFrom
+
+const restoredOverFrom = ` FROM pg_catalog.pg_class c WHERE c.relkind OPERATOR(pg_catalog.=) 'r'::pg_catalog."char"
 	AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
 	AND pg_catalog.pg_relation_size(c.oid::pg_catalog.regclass) OPERATOR(pg_catalog.>) 0::pg_catalog.int8`
+
+// The server does not keep when a table was last written to. Its files tell when
+// something of it last went to disk, which is at a checkpoint at the latest, but
+// few may look at files. Everybody may know when ANALYZE last had reason to come
+// by. Both are asked for apart from the question above, since they may fail.
+var restoredOverWhen = []string{
+	`SELECT 'last written to disk ' OPERATOR(pg_catalog.||) pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
+	pg_catalog.max((pg_catalog.pg_stat_file(pg_catalog.pg_relation_filepath(c.oid::pg_catalog.regclass), true)).modification))::pg_catalog.text
+	OPERATOR(pg_catalog.||) ' ago'` + restoredOverFrom,
+	`SELECT 'last analyzed ' OPERATOR(pg_catalog.||) pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
+	pg_catalog.max(GREATEST(pg_catalog.pg_stat_get_last_analyze_time(c.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid))))::pg_catalog.text
+	OPERATOR(pg_catalog.||) ' ago'` + restoredOverFrom,
+}
 
 // restoresOver settles whether a session that looks like a restore comes over
 // anything: into a database without rows a dump may be read by anybody who may
@@ -64,8 +78,30 @@ func (s *session) restoresOver() (bool, error) {
 		return true, fmt.Errorf("ask what a restore goes over: %d rows", len(rows))
 	}
 	t.restoreAsked, t.restoredOver = true, string(rows[0])
-	t.session.Restore = t.restoredOver != ""
-	return t.session.Restore, nil
+	if t.session.Restore = t.restoredOver != ""; !t.session.Restore {
+		return false, nil
+	}
+	when, err := s.lastWritten()
+	if when != "" {
+		t.restoredOver += ", " + when
+	}
+	return true, err
+}
+
+// lastWritten says in words when the tables were last written to, as far as the
+// role may know.
+func (s *session) lastWritten() (string, error) {
+	for _, sql := range restoredOverWhen {
+		rows, err := s.inquire(sql, nil)
+		switch {
+		case errors.Is(err, errFailed), errors.Is(err, errNotNow):
+		case err != nil:
+			return "", err
+		case len(rows) == 1 && len(rows[0]) > 0: // it is null where ANALYZE never ran
+			return string(rows[0]), nil
+		}
+	}
+	return "", nil
 }
 
 // widens reports whether the catalogue could show that an allowed statement does
@@ -83,7 +119,7 @@ func (s *session) widens(alternatives [][]*policy.Facts) bool {
 			}
 			for i := range f.Actions {
 				switch f.Actions[i].Class {
-				case "update", "delete", "merge", "function_call", "call":
+				case "insert", "copy_from", "update", "delete", "merge", "function_call", "call":
 					return true
 				}
 			}
@@ -107,28 +143,23 @@ func (s *session) consultKept(alternatives [][]*policy.Facts) ([][]*policy.Facts
 // statements as their text shows them; errCancelled is the client's own wish.
 func (s *session) consult(alternatives [][]*policy.Facts) ([][]*policy.Facts, error) {
 	t := &s.toServer
-	names := slices.DeleteFunc(namesIn(alternatives), func(n policy.Name) bool { return !s.canSend(n.Schema + n.Name) })
+	names := namesIn(alternatives)
 	if len(names) == 0 || t.batchSent {
 		return alternatives, nil
 	}
 	if free, err := s.takesSnapshots(alternatives); err != nil || !free {
 		return alternatives, err
 	}
-	rows, err := s.inquire(impact.CatalogSQL, impact.CatalogParameters(names))
+	c, err := s.p.c.Reader.Ask(alternatives, s.askCatalog)
 	switch {
 	case errors.Is(err, errNotNow):
 		return alternatives, nil
 	case errors.Is(err, errFailed):
 		s.p.c.Log.Warn("the catalogue did not answer", zap.String("session", s.id), zap.Error(err))
-		return alternatives, nil
 	case err != nil:
 		return nil, err
-	case len(rows) != 1:
-		return nil, fmt.Errorf("ask the catalogue: %d rows: %w", len(rows), io.ErrUnexpectedEOF)
 	}
-	c, err := impact.DecodeCatalog(rows[0])
-	if err != nil {
-		s.p.c.Log.Error("the catalogue's answer cannot be read", zap.String("session", s.id), zap.Error(err))
+	if c == nil {
 		return alternatives, nil
 	}
 	if t.catalogs == nil || len(t.catalogs) >= maxCatalogs {
@@ -139,6 +170,22 @@ func (s *session) consult(alternatives [][]*policy.Facts) ([][]*policy.Facts, er
 		c = c.Kept() // what the batch does before this may make it untrue
 	}
 	return s.refined(alternatives, c), nil
+}
+
+func (s *session) askCatalog(names []policy.Name) (*policy.Catalog, error) {
+	names = slices.DeleteFunc(slices.Clone(names), func(n policy.Name) bool { return !s.canSend(n.Schema + n.Name) })
+	rows, err := s.inquire(impact.CatalogSQL, impact.CatalogParameters(names))
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != 1 {
+		return nil, fmt.Errorf("ask the catalogue: %d rows: %w", len(rows), io.ErrUnexpectedEOF)
+	}
+	c, err := impact.DecodeCatalog(rows[0])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errFailed, err)
+	}
+	return c, nil
 }
 
 // canSend reports whether a question with this text in it means the same to the
@@ -170,9 +217,11 @@ func (s *session) readOnly(alternatives [][]*policy.Facts) ([][]*policy.Facts, e
 }
 
 // takesSnapshots reports whether a question that takes a snapshot changes nothing
-// for the client: outside REPEATABLE READ and SERIALIZABLE, where the first one
-// is for the whole transaction, and not before SET TRANSACTION, which comes before
-// any.
+// for the client. In REPEATABLE READ and SERIALIZABLE the first snapshot is for the
+// whole transaction: SET TRANSACTION must come before it, and LOCK TABLE does so
+// that what it keeps others from is seen (manual, LOCK). There it may be asked when
+// the statement itself is about to take one, as the first that the server is given.
+// A snapshot of a transaction that is DEFERRABLE may be waited for.
 func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
 	if s.toServer.now == outside {
 		return true, nil
@@ -182,14 +231,27 @@ func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
 			return false, nil
 		}
 	}
-	level, err := s.show([]string{"transaction_isolation"})
+	shown, err := s.show([]string{"transaction_isolation", "transaction_deferrable"})
 	switch {
 	case errors.Is(err, errNotNow), errors.Is(err, errFailed):
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	return level[0] == "read committed" || level[0] == "read uncommitted", nil
+	if shown[0] == "read committed" || shown[0] == "read uncommitted" {
+		return true, nil
+	}
+	waits := slices.ContainsFunc(alternatives, func(facts []*policy.Facts) bool { return len(facts) == 0 || !takesSnapshot(facts[0]) })
+	return !waits && !s.toServer.executed() && shown[1] == "off", nil
+}
+
+// takesSnapshot reports whether a statement takes a snapshot before anything else.
+func takesSnapshot(f *policy.Facts) bool {
+	switch f.Class {
+	case "insert", "update", "delete", "merge", "select", "values", "explain", "truncate", "call":
+		return true
+	}
+	return false
 }
 
 func (s *session) refined(alternatives [][]*policy.Facts, c *policy.Catalog) [][]*policy.Facts {
@@ -224,6 +286,7 @@ func (t *stage) forgetCatalogs(facts []*policy.Facts) {
 func plainRows(f *policy.Facts) bool {
 	for i := range f.Actions {
 		switch c := f.Actions[i].Class; {
+		case f.Actions[i].SetOff(): // seldom, and what is kept excuses nothing
 		case c.In("read"), c == "insert", c == "update", c == "delete", c == "merge":
 		default:
 			return false

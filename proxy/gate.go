@@ -307,6 +307,14 @@ func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.
 	}
 	all = g.alternatives()
 	j = s.judgeEach(all, t.now)
+	if settled && g.sent == 'Q' && !j.Verdict.Runs() && all[0][0].Ungrammatical {
+		if refuses, err := s.refusesSyntax(g.text); err != nil {
+			return j, nil, err
+		} else if refuses {
+			all = [][]*policy.Facts{policy.RefusedAsSyntaxError(all[0][0].Text)}
+			return s.judgeEach(all, t.now), all, nil
+		}
+	}
 	if !settled || j.Verdict == policy.Allow && !s.widens(all) {
 		return j, all, nil
 	}

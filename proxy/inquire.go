@@ -26,6 +26,7 @@ type question struct {
 	rows    [][]byte // the first column of each row
 	code    string   // SQLSTATE, if it failed
 	failure []byte   // and the ErrorResponse
+	routine string   // of the server, that raised the error
 	late    bool     // the proxy has cancelled it itself
 	syncs   int      // ReadyForQuerys to come
 	closes  int      // CloseCompletes to come, where no ReadyForQuery will
@@ -38,6 +39,10 @@ var errNotNow = errors.New("nothing can be asked at this point of the session")
 
 // errFailed says that the server answered with an error.
 var errFailed = errors.New("the server answered with an error")
+
+// errSyntax says that the server's lexer or its grammar refused the text, before
+// anything was looked up or done.
+var errSyntax = errors.New("a syntax error")
 
 // errCancelled says that the client cancelled while its statement was looked
 // into.
@@ -63,12 +68,18 @@ func (s *session) inquire(sql string, parameters [][]byte) ([][]byte, error) {
 	if s.toServer.batchSent {
 		return nil, errNotNow
 	}
+	return s.putApart(status, execution(nil, sql, parameters))
+}
+
+// putApart sends messages of the proxy's own, inside a transaction behind a
+// savepoint.
+func (s *session) putApart(status byte, messages []byte) ([][]byte, error) {
 	if status == 'I' {
-		return s.put(execution(nil, sql, parameters), 1)
+		return s.put(messages, 1)
 	}
 	back := execution(nil, "ROLLBACK TO SAVEPOINT "+askSavepoint, nil)
 	back = execution(back, "RELEASE SAVEPOINT "+askSavepoint, nil)
-	question := execution(execution(nil, "SAVEPOINT "+askSavepoint, nil), sql, parameters)
+	question := append(execution(nil, "SAVEPOINT "+askSavepoint, nil), messages...)
 	rows, err := s.put(append(question, back...), 1)
 	if err == nil || !errors.Is(err, errFailed) && !errors.Is(err, errCancelled) {
 		return rows, err
@@ -77,6 +88,36 @@ func (s *session) inquire(sql string, parameters [][]byte) ([][]byte, error) {
 		return nil, fmt.Errorf("go back to before the question: %w", errors.Join(again, err))
 	}
 	return nil, err
+}
+
+// refusesSyntax asks whether the text of a Query is a syntax error to the server.
+// The server's own grammar is the only one that is certainly its own: the parser
+// here is one version's, and servers are of several.
+//
+// The text is sent as a Parse, with two statements put behind it. A Parse of
+// several is an error as soon as the grammar has read them, so that nothing is
+// looked up, locked or run, whatever the text is. Where the text alone is good to
+// the lexer and the grammar, it is so with a semicolon and more statements behind
+// it; so if the lexer or the grammar refuses the whole, it refuses the text.
+func (s *session) refusesSyntax(text string) (bool, error) {
+	s.mu.Lock()
+	status, ready := s.tx, !s.q.skipping && s.question == nil
+	s.mu.Unlock()
+	if !ready || status == 'E' || status == 0 || s.toServer.batchSent || strings.IndexByte(text, 0) >= 0 {
+		return false, nil
+	}
+	_, err := s.putApart(status, appendFrame(nil, 'P', func(b []byte) []byte {
+		return append(appendCString(appendCString(b, askName), text+"\n;\nSELECT 1;\nSELECT 1"), 0, 0)
+	}))
+	switch {
+	case errors.Is(err, errSyntax):
+		return true, nil
+	case errors.Is(err, errFailed):
+		return false, nil
+	case err == nil:
+		return false, errors.New("the server took several statements in one Parse")
+	}
+	return false, err
 }
 
 // show asks for the values of settings. SHOW takes neither a snapshot nor a
@@ -197,6 +238,9 @@ func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
 			return nil, errCancelled
 		}
 	}
+	if q.code == "42601" && q.routine == "scanner_yyerror" {
+		return nil, fmt.Errorf("%w: %w", errFailed, errSyntax)
+	}
 	return nil, &questionFailed{q.code, q.failure}
 }
 
@@ -249,7 +293,7 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 		if e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC" {
 			return false, nil // the client must hear why its session ends
 		}
-		q.code, q.failure = e.Code, append([]byte(nil), frame...)
+		q.code, q.routine, q.failure = e.Code, e.Routine, append([]byte(nil), frame...)
 		switch {
 		case q.closes > 0 && q.mayFail:
 			s.q.skipping = true

@@ -43,26 +43,9 @@ func (f *catalogFlags) load(ctx context.Context, replay *policy.Replay, text str
 	case f.server == "":
 		return nil, nil
 	}
-	var names []policy.Name
-	for _, facts := range replay.Reader.Read(text, replay.Lexing) {
-		names = append(names, facts.Names()...)
-	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	answer, err := askCatalog(ctx, f.server, names)
-	if err != nil {
-		return nil, err
-	}
-	if f.save != "" {
-		if err := os.WriteFile(f.save, append(answer, '\n'), 0o600); err != nil {
-			return nil, fmt.Errorf("write the catalogue: %w", err)
-		}
-	}
-	return impact.DecodeCatalog(answer)
-}
-
-func askCatalog(ctx context.Context, dsn string, names []policy.Name) ([]byte, error) {
-	conn, err := pgconn.Connect(ctx, dsn)
+	conn, err := pgconn.Connect(ctx, f.server)
 	if err != nil {
 		// Not wrapped: what is said of a failed connection elsewhere is about pgsluice.
 		return nil, errors.New("connect to the server: " + err.Error())
@@ -71,6 +54,23 @@ func askCatalog(ctx context.Context, dsn string, names []policy.Name) ([]byte, e
 	if _, err := conn.Exec(ctx, "BEGIN READ ONLY").ReadAll(); err != nil {
 		return nil, fmt.Errorf("begin to ask the server: %w", err)
 	}
+	var answer []byte
+	c, err := replay.Reader.Ask([][]*policy.Facts{replay.Reader.Read(text, replay.Lexing)}, func(names []policy.Name) (*policy.Catalog, error) {
+		if answer, err = askCatalog(ctx, conn, names); err != nil {
+			return nil, err
+		}
+		return impact.DecodeCatalog(answer)
+	})
+	if err != nil || f.save == "" || c == nil {
+		return c, err
+	}
+	if err := os.WriteFile(f.save, append(answer, '\n'), 0o600); err != nil {
+		return nil, fmt.Errorf("write the catalogue: %w", err)
+	}
+	return c, nil
+}
+
+func askCatalog(ctx context.Context, conn *pgconn.PgConn, names []policy.Name) ([]byte, error) {
 	result := conn.ExecParams(ctx, impact.CatalogSQL, impact.CatalogParameters(names), nil, nil, nil).Read()
 	if result.Err != nil {
 		return nil, fmt.Errorf("ask the server's catalogue: %w", result.Err)

@@ -56,6 +56,26 @@ relation AS MATERIALIZED (
   JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) n.oid
   JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace
 ),
+/* The types of columns, and below each domain the type that it is over. */
+typed AS (
+  SELECT r.oid AS relation, a.attnum, a.atttypid AS type
+  FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) r.oid
+  WHERE r.named AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+  UNION ALL
+  SELECT d.relation, d.attnum, t.typbasetype FROM typed d JOIN pg_catalog.pg_type t
+    ON t.oid OPERATOR(pg_catalog.=) d.type AND t.typtype OPERATOR(pg_catalog.=) 'd'
+),
+meant AS MATERIALIZED (
+  SELECT d.relation, d.attnum, t.oid AS type, t.typtype, CASE WHEN t.typtype OPERATOR(pg_catalog.=) 'c' THEN 'record'
+    WHEN t.typtype OPERATOR(pg_catalog.=) 'e' OR t.typnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid
+    THEN t.typname::pg_catalog.text END AS name
+  FROM typed d JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) d.type AND t.typtype OPERATOR(pg_catalog.<>) 'd'
+),
+domain_check AS MATERIALIZED (
+  SELECT d.relation, d.attnum, pg_catalog.pg_get_expr(k.conbin, 0) AS condition
+  FROM typed d JOIN pg_catalog.pg_constraint k ON k.contypid OPERATOR(pg_catalog.=) d.type
+  WHERE k.contype OPERATOR(pg_catalog.=) 'c' AND k.convalidated
+),
 trigger AS MATERIALIZED (
   /* OFFSET 0 keeps the planner, which cannot know how few relations there are,
      from reading the whole of pg_trigger. */
@@ -83,9 +103,33 @@ SELECT pg_catalog.json_build_object(
             WHEN a.atttypid OPERATOR(pg_catalog.=) ANY ('{20,21,23,700,701,1700}'::pg_catalog.oid[]) THEN 'num'
             WHEN a.atttypid OPERATOR(pg_catalog.=) 16::pg_catalog.oid THEN 'bool'
             WHEN a.atttypid OPERATOR(pg_catalog.=) ANY ('{25,1043}'::pg_catalog.oid[]) THEN 'text'
-            ELSE 'other' END) ORDER BY a.attnum)
-        FROM pg_catalog.pg_attribute a
+            ELSE 'other' END, 'type', m.name, 'labels', CASE WHEN m.typtype OPERATOR(pg_catalog.=) 'e' THEN (
+              SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e
+              WHERE e.enumtypid OPERATOR(pg_catalog.=) m.type) END,
+            'checks', (SELECT pg_catalog.json_agg(k.condition) FROM domain_check k
+              WHERE k.relation OPERATOR(pg_catalog.=) r.oid AND k.attnum OPERATOR(pg_catalog.=) a.attnum)) ORDER BY a.attnum)
+        FROM pg_catalog.pg_attribute a LEFT JOIN meant m ON m.relation OPERATOR(pg_catalog.=) r.oid AND m.attnum OPERATOR(pg_catalog.=) a.attnum
         WHERE a.attrelid OPERATOR(pg_catalog.=) r.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped) END,
+      /* One that children do not inherit is true of the table's own rows only. */
+      'checks', CASE WHEN r.named THEN (SELECT pg_catalog.json_agg(pg_catalog.pg_get_expr(k.conbin, k.conrelid) ORDER BY k.conname)
+        FROM pg_catalog.pg_constraint k WHERE k.conrelid OPERATOR(pg_catalog.=) r.oid AND k.contype OPERATOR(pg_catalog.=) 'c' AND k.convalidated
+          AND (NOT k.connoinherit OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent OPERATOR(pg_catalog.=) r.oid))) END,
+      /* A partition meets the bounds of those that it is in, too. The order of a
+         type is the one that its default operator class and the column's own
+         collation give. */
+      'bounds', CASE WHEN r.named AND r.relispartition THEN (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+          'text', pg_catalog.pg_get_expr(c.relpartbound, 0), 'columns', (
+            SELECT pg_catalog.json_agg(CASE WHEN o.opcdefault AND o.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid
+                AND a.attcollation OPERATOR(pg_catalog.=) u.collated THEN a.attname::pg_catalog.text ELSE '' END ORDER BY u.place)
+            FROM ROWS FROM (pg_catalog.unnest(p.partattrs::pg_catalog.int2[]), pg_catalog.unnest(p.partclass::pg_catalog.oid[]),
+                pg_catalog.unnest(p.partcollation::pg_catalog.oid[])) WITH ORDINALITY u(attnum, class, collated, place)
+              JOIN pg_catalog.pg_opclass o ON o.oid OPERATOR(pg_catalog.=) u.class
+              LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) p.partrelid
+                AND a.attnum OPERATOR(pg_catalog.=) u.attnum AND a.attnum OPERATOR(pg_catalog.>) 0)))
+        FROM pg_catalog.pg_partition_ancestors(r.oid::pg_catalog.regclass) x(oid)
+          JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) x.oid::pg_catalog.oid AND c.relispartition
+          JOIN pg_catalog.pg_inherits i ON i.inhrelid OPERATOR(pg_catalog.=) c.oid
+          JOIN pg_catalog.pg_partitioned_table p ON p.partrelid OPERATOR(pg_catalog.=) i.inhparent) END,
       'keys', CASE WHEN r.named THEN (SELECT pg_catalog.json_agg(k.columns ORDER BY k.indexrelid) FROM (
           SELECT i.indexrelid, pg_catalog.json_agg(a.attname ORDER BY a.attnum) AS columns, pg_catalog.bool_and(a.attnotnull) AS sure
           FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
@@ -111,6 +155,9 @@ SELECT pg_catalog.json_build_object(
             CASE WHEN (t.tgtype OPERATOR(pg_catalog.&) 32::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0 THEN 'truncate' END], NULL),
           'row', (t.tgtype OPERATOR(pg_catalog.&) 1::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0,
           'conditional', t.tgqual IS NOT NULL OR t.tgattr::pg_catalog.text OPERATOR(pg_catalog.<>) '',
+          'columns', (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid OPERATOR(pg_catalog.=) t.tgrelid AND a.attnum OPERATOR(pg_catalog.=) ANY (t.tgattr::pg_catalog.int2[])),
+          'definition', CASE WHEN t.tgqual IS NULL THEN '' ELSE pg_catalog.pg_get_triggerdef(t.oid) END,
           'function', t.tgfoid::pg_catalog.int8) ORDER BY t.tgname)
         FROM trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) r.oid) END,
       'rules', CASE WHEN r.relhasrules AND r.acted THEN (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', w.rulename,
@@ -157,9 +204,29 @@ SELECT pg_catalog.json_build_object(
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint p JOIN near n ON n.oid OPERATOR(pg_catalog.=) p.confrelid
         WHERE p.oid OPERATOR(pg_catalog.=) k.conparentid AND (p.confrelid OPERATOR(pg_catalog.=) k.confrelid
           OR p.conrelid OPERATOR(pg_catalog.=) k.conrelid))),
+  /* Operators of people's own over types that others use, too. Those of an
+     extension's own types are not meant. */
+  'operators', (SELECT pg_catalog.json_agg(DISTINCT o.oprname) FROM pg_catalog.pg_operator o
+    LEFT JOIN pg_catalog.pg_type l ON l.oid OPERATOR(pg_catalog.=) o.oprleft
+    JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) o.oprright
+    JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) o.oprnamespace
+    WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND s.nspname OPERATOR(pg_catalog.=) ANY (pg_catalog.current_schemas(true))
+      AND (l.oid IS NULL OR l.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid OR l.typtype OPERATOR(pg_catalog.=) ANY ('{d,e}'::pg_catalog."char"[]))
+      AND (t.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid OR t.typtype OPERATOR(pg_catalog.=) ANY ('{d,e}'::pg_catalog."char"[]))),
   'functions', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('oid', p.oid::pg_catalog.int8, 'schema', s.nspname,
       'name', p.proname, 'kind', p.prokind, 'volatility', p.provolatile, 'language', l.lanname,
-      'security_definer', p.prosecdef, 'settings', p.proconfig IS NOT NULL,
+      'security_definer', p.prosecdef, 'strict', p.proisstrict,
+      'arguments', CASE WHEN l.lanname OPERATOR(pg_catalog.=) ANY ('{sql,plpgsql}'::pg_catalog.name[]) THEN (
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', COALESCE(n.name, ''), 'kind', CASE
+            WHEN t.type OPERATOR(pg_catalog.=) ANY ('{20,21,23,700,701,1700}'::pg_catalog.oid[]) THEN 'num'
+            WHEN t.type OPERATOR(pg_catalog.=) 16::pg_catalog.oid THEN 'bool'
+            WHEN t.type OPERATOR(pg_catalog.=) ANY ('{25,1043}'::pg_catalog.oid[]) THEN 'text'
+            ELSE 'other' END) ORDER BY t.place)
+        FROM pg_catalog.unnest(p.proargtypes::pg_catalog.oid[]) WITH ORDINALITY t(type, place)
+        LEFT JOIN (SELECT u.name, pg_catalog.row_number() OVER (ORDER BY u.place) AS place
+          FROM ROWS FROM (pg_catalog.unnest(p.proargnames), pg_catalog.unnest(p.proargmodes)) WITH ORDINALITY u(name, mode, place)
+          WHERE u.mode IS NULL OR u.mode OPERATOR(pg_catalog.=) ANY ('{i,b,v}'::pg_catalog."char"[])) n
+        ON n.place OPERATOR(pg_catalog.=) t.place) END, 'settings', p.proconfig IS NOT NULL,
       'built_in', p.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid AND s.nspname OPERATOR(pg_catalog.=) 'pg_catalog',
       'body', CASE WHEN l.lanname OPERATOR(pg_catalog.=) ANY ('{sql,plpgsql}'::pg_catalog.name[])
           AND p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND pg_catalog.length(p.prosrc) OPERATOR(pg_catalog.<) 65536

@@ -191,8 +191,12 @@ func TestWhatTheCatalogueSaysOfATable(t *testing.T) {
 		relation("", "numbers"), relation("", "vip_emails"), relation("", "purge_log"), relation("", "users"))
 
 	accounts := find(t, c, "accounts")
-	if got := fmt.Sprint(accounts.Columns); got != "[{id true num} {email true text} {name false text} {nick false text} {vip true bool} {at false other}]" {
-		t.Errorf("columns: %s", got)
+	columns := ""
+	for _, k := range accounts.Columns {
+		columns += fmt.Sprintf("%s %v %s %s; ", k.Name, k.NotNull, k.Kind, k.Type)
+	}
+	if columns != "id true num int4; email true text text; name false text text; nick false text varchar; vip true bool bool; at false other timestamptz; " {
+		t.Errorf("columns: %s", columns)
 	}
 	if got := fmt.Sprint(accounts.Keys); got != "[[id] [email]]" {
 		t.Errorf("keys: %s", got)
@@ -203,7 +207,7 @@ func TestWhatTheCatalogueSaysOfATable(t *testing.T) {
 	if len(accounts.Triggers) != 1 {
 		t.Fatalf("triggers: %+v", accounts.Triggers)
 	}
-	if tr := accounts.Triggers[0]; tr.Name != "accounts_touch" || tr.Timing != "before" || !tr.Row || !tr.Conditional ||
+	if tr := accounts.Triggers[0]; tr.Name != "accounts_touch" || !slices.Equal(tr.Columns, []string{"name"}) || tr.Definition != "" || tr.Timing != "before" || !tr.Row || !tr.Conditional ||
 		!slices.Equal(tr.Events, []string{"insert", "update"}) || !slices.ContainsFunc(c.Functions, func(f policy.Function) bool {
 		return f.OID == tr.Function && f.Language == "plpgsql" && strings.Contains(f.Body, "RETURN NEW")
 	}) {
@@ -236,6 +240,59 @@ func TestWhatTheCatalogueSaysOfATable(t *testing.T) {
 	}
 	if c.Cut {
 		t.Error("cut")
+	}
+}
+
+func TestWhatConstraintsSayOfATable(t *testing.T) {
+	clerk := database(t, `
+		CREATE TYPE mood AS ENUM ('sad', 'ok');
+		ALTER TYPE mood ADD VALUE 'happy' AFTER 'sad';
+		CREATE TYPE pair AS (a int, b int);
+		CREATE DOMAIN amount AS numeric CHECK (VALUE >= 0);
+		CREATE DOMAIN small AS amount CONSTRAINT low CHECK (VALUE < 100);
+		ALTER DOMAIN small ADD CHECK (VALUE <> 5) NOT VALID;
+		CREATE EXTENSION citext;
+		CREATE TABLE t (m mood, p pair, s small, a int[], c citext, n int NOT NULL CHECK (n > 0), CHECK (n < 9) NO INHERIT);
+		CREATE TABLE below () INHERITS (t);
+		ALTER TABLE t ADD CHECK (n <> 5) NOT VALID;
+		CREATE TABLE alone (n int CHECK (n > 0) NO INHERIT);
+		CREATE TABLE parted (d date, k text COLLATE "C", n int) PARTITION BY RANGE (d);
+		CREATE TABLE part PARTITION OF parted FOR VALUES FROM ('2025-01-01') TO (MAXVALUE) PARTITION BY LIST (k);
+		CREATE TABLE leaf PARTITION OF part FOR VALUES IN ('a', NULL);
+		CREATE TABLE hashed (n int) PARTITION BY LIST ((n % 2));
+		CREATE TABLE odd PARTITION OF hashed FOR VALUES IN (1);
+		CREATE TABLE other (k text COLLATE "C") PARTITION BY RANGE (k COLLATE "POSIX");
+		CREATE TABLE another PARTITION OF other DEFAULT;
+		CREATE FUNCTION same(text, int) RETURNS bool LANGUAGE sql AS 'SELECT true';
+		CREATE OPERATOR = (LEFTARG = text, RIGHTARG = int, FUNCTION = same);`)
+	c := ask(t, clerk, relation("", "t"), relation("", "below"), relation("", "alone"), relation("", "leaf"), relation("", "odd"), relation("", "another"))
+	got := ""
+	for _, k := range find(t, c, "t").Columns {
+		slices.Sort(k.Checks)
+		got += fmt.Sprintf("%s %s %v %v; ", k.Name, k.Type, k.Labels, k.Checks)
+	}
+	if got != "m mood [sad happy ok] []; p record [] []; s numeric [] [((VALUE)::numeric < (100)::numeric) (VALUE >= (0)::numeric)]; a _int4 [] []; c  [] []; n int4 [] []; " {
+		t.Errorf("columns: %s", got)
+	}
+	for name, want := range map[string]string{
+		"t": "[(n > 0)]", "below": "[(n > 0)]", "alone": "[(n > 0)]", "leaf": "[]",
+	} {
+		if got := fmt.Sprint(find(t, c, name).Checks); got != want {
+			t.Errorf("checks of %s: %s, want %s", name, got, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"leaf": "[{[k] FOR VALUES IN ('a', NULL)} {[d] FOR VALUES FROM ('2025-01-01') TO (MAXVALUE)}]",
+		"odd":  "[{[] FOR VALUES IN (1)}]", "another": "[{[] DEFAULT}]", "t": "[]",
+	} {
+		bounds := find(t, c, name).Bounds
+		slices.SortFunc(bounds, func(a, b policy.Bound) int { return strings.Compare(b.Text, a.Text) })
+		if got := fmt.Sprint(bounds); got != want {
+			t.Errorf("bounds of %s: %s, want %s", name, got, want)
+		}
+	}
+	if got := fmt.Sprint(c.Operators); got != "[=]" { // those of citext are for its own type
+		t.Errorf("operators: %s", got)
 	}
 }
 
