@@ -3,7 +3,7 @@
 
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test demo lint fuzz bench
+.PHONY: build test demo lint fuzz bench conformance
 
 build:
 	@scripts/install-deps gcc
@@ -31,3 +31,9 @@ bench:
 	@scripts/install-deps gcc postgresql pgbouncer
 	go build -o bin/pgsluice ./cmd/pgsluice
 	go run ./internal/bench -pgsluice bin/pgsluice $(ARGS)
+
+# Other people's test suites, directly and through pgsluice (docs/conformance.md).
+conformance:
+	@scripts/install-deps gcc postgresql
+	go build -o bin/pgsluice ./cmd/pgsluice
+	go run ./internal/conformance -pgsluice bin/pgsluice $(ARGS)

@@ -31,9 +31,10 @@ var mayImport = map[string][]string{
 	"proxy":                    {"policy", "policy/approval", "proxy/impact"},
 	"proxy/impact":             {"policy"},
 
-	"internal/pgcluster": {},
-	"internal/bench":     {"internal/pgcluster"},
-	"internal/regress":   {"internal/pgcluster", "policy"},
+	"internal/pgcluster":   {},
+	"internal/bench":       {"internal/pgcluster"},
+	"internal/conformance": {"internal/pgcluster"},
+	"internal/regress":     {"internal/pgcluster", "policy"},
 
 	"cmd/pgsluice/internal/demo": {"internal/pgcluster"},
 	"cmd/pgsluice": {

@@ -30,6 +30,9 @@ func (s *session) fromClient(ctx context.Context) error {
 		n, err := s.client.Read(t.in[t.w:])
 		t.w += n
 		if n > 0 {
+			if t.w-t.r == n && s.p.isDraining() && s.idle() {
+				return stopping() // else a client that never pauses would never be drained
+			}
 			terminated, err := s.clientSaid(ctx)
 			if err != nil || terminated {
 				return err
@@ -84,8 +87,8 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 			break
 		}
 		typ, body := t.in[t.r], bodyLen(t.in[t.r:])
-		if err := checkClientFrame(typ, body); err != nil {
-			return false, s.flushThen(err)
+		if checkClientFrame(typ, body) != nil {
+			return true, s.breached(typ)
 		}
 		if !s.authenticated() {
 			if typ != 'p' && typ != 'X' {
@@ -102,7 +105,15 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 				continue
 			}
 		} else if typ == 'p' {
-			return false, s.flushThen(&protocolError{fmt.Sprintf("invalid frontend message type %d", typ)})
+			return true, s.breached(typ)
+		}
+		if judged(typ) && body > maxJudged {
+			if !t.discarding {
+				s.inBatch()
+				s.refuse(typ, poisonName, tooLarge(body))
+			}
+			t.rest, t.dropping = headerLen+body, true
+			continue
 		}
 		if typ == 'd' {
 			if err := s.decideHeld(ctx); err != nil {
@@ -124,7 +135,9 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 			t.out = append(t.out, frame...)
 			return true, s.flush()
 		}
-		if err := s.message(ctx, typ, frame); err != nil {
+		if err := s.message(ctx, typ, frame); errors.Is(err, errDuringCopy) {
+			return true, s.breached(typ)
+		} else if err != nil {
 			return false, err
 		}
 	}
@@ -178,13 +191,18 @@ func (s *session) authenticated() bool {
 }
 
 // waitReady waits until the server has authenticated the client: what the
-// client says before is read only then, as PostgreSQL does it.
+// client says before is read only then, as PostgreSQL does it. The client is not
+// read meanwhile, so the deadline of its log-in is kept here.
 func (s *session) waitReady() error {
+	late := time.NewTimer(startupTimeout)
+	defer late.Stop()
 	select {
 	case <-s.ready:
 		return nil
 	case <-s.gone:
 		return io.EOF
+	case <-late.C:
+		return &protocolError{"canceling authentication due to timeout"}
 	}
 }
 
@@ -195,7 +213,8 @@ func (s *session) passCopyData() error {
 	data := t.in[t.r : t.r+n]
 	t.r += n
 	t.rest -= int64(n)
-	if t.discarding {
+	if t.discarding || t.dropping {
+		t.dropping = t.dropping && t.rest > 0
 		return nil
 	}
 	if len(data) < 1024 {
@@ -248,15 +267,15 @@ func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 		t.put(frame, t.executing(frame))
 	case 'H':
 		s.inBatch()
-		if len(frame) > headerLen { // nothing would be owed for the server's error
-			s.refuse('H', "", violated(errors.New("invalid message format")))
-			return s.flush()
-		}
 		if err := s.decideHeld(ctx); err != nil {
 			return err
 		}
 		s.refuseCodeAlone()
-		if !t.discarding {
+		switch {
+		case t.discarding:
+		case len(frame) > headerLen: // the server answers 08P01
+			t.put(frame, owed{sent: 'H', for_: forward})
+		default:
 			t.out = append(t.out, frame...)
 		}
 		return s.flush()
@@ -281,14 +300,14 @@ func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 	return nil
 }
 
-// flushThen lets what was staged before a breach reach the server, as it would
-// have without the proxy, and returns the breach. Held statements do not.
-func (s *session) flushThen(err error) error {
+// breached ends the session for a message that breaks the protocol. The server
+// is made to do it, with a message that it ends a session for in any case: it
+// answers what came before, says what it has to say, and closes. Held statements
+// do not reach it.
+func (s *session) breached(typ byte) error {
 	s.toServer.dropHeld()
-	if flushed := s.flush(); flushed != nil {
-		return flushed
-	}
-	return err
+	s.toServer.out = append(s.toServer.out, breach(typ)...)
+	return s.flush()
 }
 
 // functionOID is the function that a FunctionCall names.

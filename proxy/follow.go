@@ -143,7 +143,7 @@ func (s *session) whileCopying(ctx context.Context, typ byte, frame []byte) erro
 	case 'S':
 		t.put(frame, owed{sent: 'S', for_: forward})
 	default:
-		return &protocolError{"unexpected message during COPY from stdin"}
+		return errDuringCopy
 	}
 	if err := s.flush(); err != nil {
 		return err

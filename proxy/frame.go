@@ -36,13 +36,12 @@ func bodyLen(b []byte) int64 {
 }
 
 // checkClientFrame refuses what PostgreSQL refuses before it reads a body:
-// unknown types and lengths that lie.
+// unknown types and lengths that lie. What is too long for the gate only, is not
+// its matter.
 func checkClientFrame(typ byte, body int64) error {
 	var limit int64
 	switch typ {
-	case 'Q', 'P', 'B', 'F':
-		limit = maxJudged
-	case 'd', 'f':
+	case 'Q', 'P', 'B', 'F', 'd', 'f':
 		limit = largeMessage
 	case 'p', 'D', 'C', 'E', 'S', 'H', 'X', 'c':
 		limit = smallMessage
@@ -57,6 +56,13 @@ func checkClientFrame(typ byte, body int64) error {
 	}
 	return nil
 }
+
+// judged reports whether a message passes the statement gate.
+func judged(typ byte) bool { return typ == 'Q' || typ == 'P' || typ == 'B' || typ == 'F' }
+
+// breach is a message that PostgreSQL ends the session for, whatever version it
+// is of: either the type is unknown to it, or the length is.
+func breach(typ byte) []byte { return []byte{typ, 0, 0, 0, 3} }
 
 // cstring returns the bytes of b up to its first NUL, and what follows it.
 func cstring(b []byte) (s, rest []byte, err error) {

@@ -80,6 +80,8 @@ var startupBytes, helloBytes = func() (startup, hello []byte) {
 	return startup, hello
 }()
 
+var readyBytes = []byte("Z\x00\x00\x00\x05I")
+
 // FuzzClientBytes: whatever a client sends, nothing that could run reaches the
 // server past a policy that blocks everything, and the session ends with the
 // client.
@@ -107,18 +109,17 @@ func FuzzClientBytes(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			p.serveConn(t.Context(), far, false)
+			p.serveConn(t.Context(), far)
 		}()
 		server := <-dialled
 		server.Write(helloBytes)
-		got, err := readUntilAsked(server)
+		got, err := refuseAll(server)
 		if err != nil {
 			t.Fatal(err)
 		}
 		server.Close()
 		<-done
-		sent, _ := bytes.CutPrefix(got, startupBytes)
-		whole, _ := splitFrames(sent)
+		whole, _ := splitFrames(got)
 		for _, frame := range whole {
 			switch frame[0] {
 			case 'Q':
@@ -139,22 +140,38 @@ func FuzzClientBytes(f *testing.F) {
 	})
 }
 
-// readUntilAsked is a server that reads all it is sent, and goes away when the
-// proxy asks it a question of its own.
-func readUntilAsked(server *memConn) ([]byte, error) {
+// refuseAll is a server that refuses what it is sent as PostgreSQL refuses a
+// poison, and returns all of it. It goes away when the proxy asks it a question
+// of its own, or breaks the protocol.
+func refuseAll(server *memConn) ([]byte, error) {
+	startup := make([]byte, len(startupBytes))
+	if _, err := io.ReadFull(server, startup); err != nil {
+		return nil, err
+	}
 	var got []byte
-	buf := make([]byte, 4096)
-	for {
-		n, err := server.Read(buf)
-		got = append(got, buf[:n]...)
-		switch {
-		case errors.Is(err, io.EOF):
+	for skipping := false; ; {
+		frame, err := readFrame(server)
+		if errors.Is(err, io.EOF) {
 			return got, nil
-		case err != nil:
-			return nil, err
-		case bytes.Contains(got, []byte("pgsluice_ask")):
-			return got[:bytes.Index(got, []byte("pgsluice_ask"))-headerLen], nil
 		}
+		if err != nil || bytes.Contains(frame, []byte("pgsluice_ask")) {
+			return got, err
+		}
+		got = append(got, frame...)
+		var answer []byte
+		switch typ := frame[0]; {
+		case typ == 'S':
+			skipping, answer = false, readyBytes
+		case skipping || typ == 'd' || typ == 'c' || typ == 'f' || typ == 'X' || typ == 'H' && len(frame) == headerLen:
+		case typ == 'F':
+			answer = append(violated(errors.New("")).frame("ERROR"), readyBytes...)
+			answer = bytes.Replace(answer, []byte(codeProtocol), []byte("42883"), 1)
+		case typ == 'Q':
+			answer = append(bytes.Replace(violated(errors.New("")).frame("ERROR"), []byte(codeProtocol), []byte("42601"), 1), readyBytes...)
+		default:
+			answer, skipping = bytes.Replace(violated(errors.New("")).frame("ERROR"), []byte(codeProtocol), []byte("42601"), 1), true
+		}
+		server.Write(answer)
 	}
 }
 
@@ -177,7 +194,7 @@ func FuzzServerBytes(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			p.serveConn(t.Context(), far, false)
+			p.serveConn(t.Context(), far)
 		}()
 		server := <-dialled
 		server.Write(helloBytes)
@@ -211,10 +228,11 @@ func FuzzStartup(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			p.serveConn(t.Context(), far, false)
+			p.serveConn(t.Context(), far)
 		}()
 		select {
 		case server := <-dialled:
+			server.CloseWrite() // nobody logs in: what is said too early waits no longer
 			packet, err := io.ReadAll(server)
 			if err != nil {
 				t.Fatal(err)

@@ -68,6 +68,10 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 	if err := s.fromZero(all); err != nil {
 		return err
 	}
+	if pid := cancels(text, facts); pid != 0 {
+		o = o.with()
+		o.cancels = pid
+	}
 	s.stageGated(frame, o, j, all, waits)
 	return s.endQuery(ctx, 'Q', facts)
 }
@@ -176,6 +180,10 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 		}
 	}
 	o := owed{sent: 'B', for_: forward}
+	t.cancelPortal, t.cancels = serverName(portal), 0
+	if len(found) == 1 {
+		t.cancels = cancels(found[0].text, alternatives[0])
+	}
 	effects := effectSet(0)
 	for _, facts := range alternatives {
 		for _, f := range facts {

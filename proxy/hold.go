@@ -159,6 +159,14 @@ func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*appro
 		return nil, notOnRecord(first.decision, first.decided), nil
 	}
 	defer w.Release()
+	defer func() {
+		if r := recover(); r != nil { // nobody is left for whom it could run
+			if err := w.Withdraw(ctx, "an internal error ended the session"); err != nil {
+				s.p.c.Log.Error("request not withdrawn", zap.Int64("request", w.Request().ID), zap.Error(err))
+			}
+			panic(r)
+		}
+	}()
 	s.mu.Lock()
 	h.request = w.Request().ID
 	s.mu.Unlock()
@@ -227,6 +235,9 @@ func (s *session) wait(ctx context.Context, h *hold, w *approval.Waiter, first h
 		return nil, nil, errors.Join(err, w.Withdraw(ctx, "the session ended"))
 	}
 	began := time.Now()
+	heard := began // of the server
+	giveUpAfter(s.client, silence)
+	defer giveUpAfter(s.client, 0)
 	r := w.Request()
 	s.tell(heldNotice(r, subject(first.decided), s.approvers(r), s.p.c.Where, s.p.c.MaxWait))
 
@@ -289,7 +300,13 @@ func (s *session) wait(ctx context.Context, h *hold, w *approval.Waiter, first h
 		case <-reminder.C:
 			s.tell(stillHeldNotice(r, s.approvers(w.Request()), s.p.c.Where, time.Since(began)))
 		case <-alive.C:
-			if err := s.sayAlive(); err != nil {
+			answered, err := s.sayAlive()
+			if answered {
+				heard = time.Now()
+			} else if err == nil && time.Since(heard) >= silence {
+				err = serverSilent()
+			}
+			if err != nil {
 				withdraw("the server ended the session") //nolint:errcheck // logged there; the session ends either way
 				return nil, nil, err
 			}
@@ -378,21 +395,22 @@ func (s *session) tell(frame []byte) {
 	}
 }
 
-// sayAlive sends a Sync of the proxy's own; its answer is swallowed.
-func (s *session) sayAlive() error {
+// sayAlive sends a Sync of the proxy's own; its answer is swallowed. It reports
+// whether the one before has been answered.
+func (s *session) sayAlive() (answered bool, err error) {
 	s.mu.Lock()
-	waiting := !s.q.empty() // the last one is still unanswered
-	if !waiting {
+	answered = s.q.empty()
+	if answered {
 		s.q.sentOne(owed{sent: 'S', for_: swallow})
 	}
 	s.mu.Unlock()
-	if waiting {
-		return nil
+	if !answered {
+		return false, nil
 	}
 	if _, err := s.server.Write([]byte{'S', 0, 0, 0, 4}); err != nil {
-		return fmt.Errorf("write to server: %w", err)
+		return true, fmt.Errorf("write to server: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 // ahead reads the client while one of its statements is held: that is how a
@@ -409,43 +427,50 @@ func (s *session) lookAhead() *ahead {
 	a := &ahead{left: make(chan struct{}), full: make(chan struct{}), ended: make(chan struct{})}
 	go func() {
 		defer close(a.ended)
-		t := &s.toServer
-		seen := t.r
-		for {
-			// A Terminate behind the held message means the same as leaving.
-			for t.w-seen >= headerLen && int64(t.w-seen) >= headerLen+bodyLen(t.in[seen:]) {
-				body := bodyLen(t.in[seen:])
-				if t.in[seen] == 'X' || checkClientFrame(t.in[seen], body) != nil {
-					close(a.left)
-					return
-				}
-				seen += headerLen + int(body)
-			}
-			if t.w == len(t.in) {
-				if t.w-t.r >= maxLookahead {
-					close(a.full)
-					return
-				}
-				bigger := make([]byte, 2*len(t.in))
-				copy(bigger, t.in[:t.w])
-				t.in = bigger
-			}
-			n, err := s.client.Read(t.in[t.w:])
-			t.w += n
-			switch {
-			case err == nil:
-			case errors.Is(err, os.ErrDeadlineExceeded):
-				if n > 0 {
-					continue
-				}
-				return
-			default:
-				close(a.left)
-				return
-			}
+		if s.recovered(func() error { s.readAhead(a); return nil }) != nil {
+			close(a.left)
 		}
 	}()
 	return a
+}
+
+// readAhead reads until stop, the client's end, or too much.
+func (s *session) readAhead(a *ahead) {
+	t := &s.toServer
+	seen := t.r
+	for {
+		// A Terminate behind the held message means the same as leaving.
+		for t.w-seen >= headerLen && int64(t.w-seen) >= headerLen+bodyLen(t.in[seen:]) {
+			body := bodyLen(t.in[seen:])
+			if t.in[seen] == 'X' || checkClientFrame(t.in[seen], body) != nil {
+				close(a.left)
+				return
+			}
+			seen += headerLen + int(body)
+		}
+		if t.w == len(t.in) {
+			if t.w-t.r >= maxLookahead {
+				close(a.full)
+				return
+			}
+			bigger := make([]byte, 2*len(t.in))
+			copy(bigger, t.in[:t.w])
+			t.in = bigger
+		}
+		n, err := s.client.Read(t.in[t.w:])
+		t.w += n
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if n > 0 {
+				continue
+			}
+			return
+		default:
+			close(a.left)
+			return
+		}
+	}
 }
 
 // stop ends the reading and gives the buffer back.

@@ -2,13 +2,14 @@ package proxy
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,20 +17,22 @@ import (
 
 // Proxy accepts clients and gives each a session.
 type Proxy struct {
-	c Config
+	c         Config
+	tls       atomic.Pointer[TLS]
+	verifiers verifiers // nil: the server authenticates clients
 
 	mu       sync.Mutex
-	open     int // connections accepted and not yet closed
+	open     int                      // sessions, those that still log in included
+	consoles int                      // sessions of the console
+	starting map[netip.Prefix]*comers // by where they come from
 	sessions map[string]*session
 	cancels  map[uint32]*session // by the server's process ID
 	next     uint64
 
 	draining chan struct{} // closed when Drain begins
-	drain    sync.Once
+	empty    chan struct{} // closed when the last session has ended after that
 	all      sync.WaitGroup
 }
-
-const defaultMaxSessions = 2000
 
 // New checks the configuration; the error names the field that is missing.
 func New(c Config) (*Proxy, error) {
@@ -44,20 +47,25 @@ func New(c Config) (*Proxy, error) {
 			return nil, fmt.Errorf("proxy configuration: %s is missing", f.name)
 		}
 	}
-	if c.RequireClientTLS && c.ClientTLS == nil {
-		return nil, errors.New("proxy configuration: TLS is required of clients, but there is no certificate to offer")
+	c.Limits = c.Limits.orDefaults()
+	p := &Proxy{
+		c: c, sessions: map[string]*session{}, cancels: map[uint32]*session{}, starting: map[netip.Prefix]*comers{},
+		draining: make(chan struct{}), empty: make(chan struct{}),
 	}
-	if c.MaxSessions == 0 {
-		c.MaxSessions = defaultMaxSessions
+	if err := p.SetTLS(c.TLS); err != nil {
+		return nil, err
 	}
-	return &Proxy{
-		c: c, sessions: map[string]*session{}, cancels: map[uint32]*session{},
-		draining: make(chan struct{}),
-	}, nil
+	var err error
+	if p.verifiers, err = p.verifiersOf(c.Auth); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
-// Serve accepts clients on l until ctx ends or Drain is called, then waits for
-// the sessions to end. When ctx ends their connections are closed at once.
+// Serve accepts clients on l until ctx ends, or until all sessions have ended
+// after Drain. While it drains it goes on accepting: a CancelRequest must find
+// what still runs, and a client is told why it is refused. When ctx ends all
+// connections are closed at once.
 func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -66,54 +74,71 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 		defer p.all.Done()
 		select {
 		case <-ctx.Done():
-		case <-p.draining:
+		case <-p.empty:
+			cancel() // those that have not said what they want
 		}
 		l.Close()
 	}()
-	var pause time.Duration
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				break
-			}
-			// Out of file descriptors, most likely: those that are open go on.
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			p.c.Log.Warn("accept", zap.Error(err), zap.Duration("pause", pause))
-			select {
-			case <-time.After(pause):
-				continue
-			case <-ctx.Done():
-			case <-p.draining:
-			}
-			break
-		}
-		pause = 0
-		p.mu.Lock()
-		p.open++
-		full := p.open > p.c.MaxSessions
-		p.mu.Unlock()
-		p.all.Add(1)
-		go func() {
-			defer p.all.Done()
-			p.serveConn(ctx, conn, full)
-		}()
-	}
+	p.accept(ctx, l)
 	p.Drain()
 	p.all.Wait()
+	if p.verifiers != nil {
+		p.verifiers.close()
+	}
 	return nil
 }
 
-// Drain refuses new clients, turns held statements into tickets, closes idle
-// sessions and lets busy ones finish. It does not wait; Serve returns when all
-// have ended.
-func (p *Proxy) Drain() {
-	p.drain.Do(func() {
-		close(p.draining)
-		for _, s := range p.list() {
-			s.drain()
+// accept gives each connection a goroutine, until l is closed.
+func (p *Proxy) accept(ctx context.Context, l net.Listener) {
+	var pause time.Duration
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			p.all.Add(1)
+			go func() {
+				defer p.all.Done()
+				p.serveConn(ctx, conn)
+			}()
+			continue
+		case errors.Is(err, net.ErrClosed):
+			return
 		}
-	})
+		// Out of file descriptors, most likely: those that are open go on.
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		p.c.Log.Warn("accept", zap.Error(err), zap.Duration("pause", pause))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Drain refuses new clients, turns held statements into tickets, closes idle
+// sessions and lets busy ones finish what they do, their transaction included. It
+// does not wait; Serve returns when all have ended.
+func (p *Proxy) Drain() {
+	if !p.beginDraining() {
+		return
+	}
+	for _, s := range p.list() {
+		s.drain()
+	}
+}
+
+func (p *Proxy) beginDraining() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isDraining() {
+		return false
+	}
+	close(p.draining)
+	if p.open+p.consoles == 0 {
+		close(p.empty)
+	}
+	return true
 }
 
 func (p *Proxy) isDraining() bool {
@@ -126,21 +151,30 @@ func (p *Proxy) isDraining() bool {
 }
 
 // serveConn is one connection, start to end. A panic ends it and no other.
-func (p *Proxy) serveConn(ctx context.Context, conn net.Conn, full bool) {
-	defer func() {
-		p.mu.Lock()
-		p.open--
-		p.mu.Unlock()
-	}()
+func (p *Proxy) serveConn(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	defer func() {
 		if r := recover(); r != nil {
 			p.c.Log.Error("panic in a session", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
+	stopRaw := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stopRaw()
+	keepAliveOf(conn)
 
+	onThisMachine := isLoopback(conn)
+	conn, err := p.relayed(conn)
+	if err != nil {
+		p.c.Log.Warn("connection refused", zap.Stringer("address", conn.RemoteAddr()), zap.Error(err))
+		return
+	}
+	onThisMachine = onThisMachine && isLoopback(conn)
+	loggedIn, r := p.comes(conn.RemoteAddr())
+	if r != nil {
+		fatal(conn, r)
+		return
+	}
+	defer loggedIn()
 	if err := conn.SetDeadline(time.Now().Add(startupTimeout)); err != nil {
 		return
 	}
@@ -153,23 +187,23 @@ func (p *Proxy) serveConn(ctx context.Context, conn net.Conn, full bool) {
 	case h.cancel != nil:
 		p.cancel(ctx, *h.cancel)
 		return
-	case p.c.RequireClientTLS && !h.tls:
-		fatal(h.conn, tlsRequired())
-		return
-	case p.isDraining():
-		fatal(h.conn, stopping())
-		return
-	case full:
-		fatal(h.conn, tooManySessions(p.c.MaxSessions))
-		return
 	case h.start.wantsReplication():
 		fatal(h.conn, replicationRefused())
 		return
-	case h.start.parameters["database"] == consoleDatabase:
-		p.serveConsole(ctx, h)
+	}
+	forConsole := h.start.parameters["database"] == consoleDatabase
+	if r := p.admit(forConsole); r != nil {
+		fatal(h.conn, r)
+		p.c.Log.Info("session refused", zap.Stringer("address", conn.RemoteAddr()), zap.Error(r))
 		return
 	}
-	s := newSession(p, h)
+	defer p.leaves(forConsole)
+	if forConsole {
+		p.serveConsole(ctx, h, loggedIn, h.tls || onThisMachine)
+		return
+	}
+	stopRaw() // from here on the session says what is to be said before it closes
+	s := newSession(p, h, loggedIn)
 	if err := s.run(ctx); err != nil {
 		p.c.Log.Info("session ended", zap.String("session", s.id), zap.Error(err))
 	}
@@ -178,7 +212,7 @@ func (p *Proxy) serveConn(ctx context.Context, conn net.Conn, full bool) {
 // consoleDatabase is the database in which the proxy is itself the server.
 const consoleDatabase = "pgsluice"
 
-func (p *Proxy) serveConsole(ctx context.Context, h hello) {
+func (p *Proxy) serveConsole(ctx context.Context, h hello, loggedIn func(), secure bool) {
 	if p.c.Console == nil {
 		fatal(h.conn, noConsole())
 		return
@@ -204,7 +238,7 @@ func (p *Proxy) serveConsole(ctx context.Context, h hello) {
 	if err := h.conn.SetDeadline(time.Time{}); err != nil {
 		return
 	}
-	if err := p.c.Console.serve(ctx, h.conn, h.start.parameters, h.tls || isLoopback(h.conn)); err != nil {
+	if err := p.c.Console.serve(ctx, h.conn, h.start.parameters, secure, loggedIn); err != nil {
 		p.c.Log.Info("console session ended", zap.Error(err))
 	}
 }
@@ -263,47 +297,4 @@ func (p *Proxy) unregister(s *session) {
 	if p.cancels[s.pid] == s {
 		delete(p.cancels, s.pid)
 	}
-}
-
-// cancel does what a CancelRequest asks: a held statement is withdrawn here and
-// the server never hears of it; else the request goes to the server, but only
-// while the session is busy, since a late one would hit the next statement. No
-// answer is sent, whatever comes of it.
-func (p *Proxy) cancel(ctx context.Context, r cancelRequest) {
-	p.mu.Lock()
-	s := p.cancels[r.pid]
-	p.mu.Unlock()
-	if s == nil || subtle.ConstantTimeCompare(s.key, r.key) != 1 {
-		return
-	}
-	// What is held is withdrawn here, and so is a question of the proxy's own that
-	// its statement waits for.
-	if held := s.cancelHold(); held && !s.asks() || !held && !s.busy() {
-		return
-	}
-	p.cancelServer(ctx, s)
-}
-
-// cancelServer sends the server a CancelRequest for what a session runs.
-func (p *Proxy) cancelServer(ctx context.Context, s *session) {
-	r := cancelRequest{pid: s.pid, key: s.key}
-	ctx, done := context.WithTimeout(ctx, 10*time.Second)
-	defer done()
-	conn, _, err := p.connect(ctx)
-	if err != nil {
-		p.c.Log.Warn("cancel request not delivered", zap.String("session", s.id), zap.Error(err))
-		return
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return
-	}
-	if _, err := conn.Write(cancelPacket(r)); err != nil {
-		p.c.Log.Warn("cancel request not delivered", zap.String("session", s.id), zap.Error(err))
-		return
-	}
-	// The server closes once it has signalled; a client that waits for our close
-	// then knows that the signal is out.
-	var b [1]byte
-	conn.Read(b[:]) //nolint:errcheck // EOF is the answer, and any other is none
 }

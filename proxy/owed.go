@@ -22,7 +22,8 @@ const (
 // queue of these is half of the session's state; PgBouncer, PgDog and others
 // came to the same shape.
 type owed struct {
-	// sent is the type of the message: Q P B D C E S F, or one of the marks
+	// sent is the type of the message: Q P B D C E S F, H only for a malformed
+	// Flush, or one of the marks
 	// below.
 	sent      byte
 	for_      whose
@@ -37,6 +38,7 @@ type owedMore struct {
 	grants  []*approval.Grant // what runs on a grant and ends with this message's ReadyForQuery
 	refusal *refusal          // what an author entry says
 	notice  []byte            // sent to the client before the first answer
+	cancels uint32            // process ID that a Query or Execute is to cancel
 }
 
 const (

@@ -45,11 +45,19 @@ type running struct {
 	addr    string
 	service *approval.Service
 	proxy   *Proxy
+	stop    func()     // as a second signal does
+	served  chan error // what Serve returned; put back by whoever takes it
 }
 
 // serveWith starts a proxy with a policy in front of a cluster; edit may change
 // its configuration first.
 func serveWith(t testing.TB, cluster *pgcluster.Cluster, policyText string, edit func(*Config)) *running {
+	t.Helper()
+	return serveOn(t, cluster, policyText, edit, func(l net.Listener) net.Listener { return l })
+}
+
+// serveOn is serveWith on a listener of the test's.
+func serveOn(t testing.TB, cluster *pgcluster.Cluster, policyText string, edit func(*Config), on func(net.Listener) net.Listener) *running {
 	t.Helper()
 	pol, err := policy.Parse("policy.yaml", []byte(policyText), wireGroups)
 	if err != nil {
@@ -93,7 +101,7 @@ func serveWith(t testing.TB, cluster *pgcluster.Cluster, policyText string, edit
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- p.Serve(ctx, listener) }()
+	go func() { served <- p.Serve(ctx, on(listener)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil {
@@ -103,7 +111,7 @@ func serveWith(t testing.TB, cluster *pgcluster.Cluster, policyText string, edit
 		l.Close()
 		log.Close()
 	})
-	return &running{addr: listener.Addr().String(), service: service, proxy: p}
+	return &running{addr: listener.Addr().String(), service: service, proxy: p, stop: cancel, served: served}
 }
 
 // inventory makes a database with the tables that the tests destroy, and the

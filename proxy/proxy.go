@@ -10,8 +10,8 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,13 +27,10 @@ type Config struct {
 	Server string
 	// Dial opens a connection to the server.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// ServerTLS is how the proxy speaks TLS to the server.
-	ServerTLS ServerTLS
-
-	// ClientTLS is offered to clients; nil answers SSLRequest with N.
-	ClientTLS *tls.Config
-	// RequireClientTLS refuses sessions without TLS.
-	RequireClientTLS bool
+	// TLS is what the proxy begins with; SetTLS changes it.
+	TLS
+	// Auth says who checks the clients' passwords: the server, if it is left out.
+	Auth Auth
 
 	Policy    func() *policy.Policy // the policy in force; called for each message
 	Reader    *policy.Reader
@@ -48,18 +45,10 @@ type Config struct {
 	// Where people decide, for messages: "psql -d pgsluice -p 6432", a URL.
 	Where string
 
-	// MaxSessions bounds the connections open at once; zero means 2,000.
-	MaxSessions int
+	Limits Limits
+	// TrustedProxies are the networks of balancers that say with the PROXY protocol
+	// who the client is. Of nobody else is that believed; of these it is demanded.
+	TrustedProxies []netip.Prefix
 
 	Log *zap.Logger
-}
-
-// ServerTLS is how the proxy speaks TLS to the server. The zero value never
-// does ("disable").
-type ServerTLS struct {
-	// Config is nil for "disable".
-	Config *tls.Config
-	// Required refuses to go on in plain text when the server answers N
-	// ("require", "verify-ca", "verify-full"); false is "prefer".
-	Required bool
 }

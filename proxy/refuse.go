@@ -19,10 +19,11 @@ import (
 const (
 	codeRefused     = "42501" // insufficient_privilege: blocked, denied, ticket opened
 	codeCancelled   = "57014" // query_canceled: expired, cancelled, drained
-	codeNoRecord    = "58000" // system_error: ledger or audit log cannot be written
+	codeNoRecord    = "58000" // system_error: ledger or audit log cannot be written, server silent
 	codeProtocol    = "08P01" // protocol_violation
 	codeUnsupported = "0A000" // feature_not_supported
 	codeTooMany     = "53300" // too_many_connections
+	codeTooLarge    = "54000" // program_limit_exceeded
 	codeShutdown    = "57P01" // admin_shutdown: idle sessions only
 	codeNoServer    = "57P03" // cannot_connect_now
 )
@@ -391,7 +392,56 @@ func tooMuchWhileHeld(r approval.Request, where string, window time.Duration) *r
 // different certificates (reference: RFC 5802 section 6, tls-server-end-point
 // binds to the certificate the client saw).
 const channelBindingHint = "Both the client and pgsluice's server connection use TLS, so SCRAM channel binding sees two certificates. " +
-	"Connect with channel_binding=disable, or give pgsluice the server's own certificate and key."
+	"Connect with channel_binding=disable, or have pgsluice configured with auth.method scram, or with the server's own certificate and key."
+
+// certificateHint is added where the server wants the client's own certificate.
+const certificateHint = "A client's certificate ends at pgsluice and cannot be handed on. " +
+	"pg_hba.conf has to ask for something else of what comes from pgsluice."
+
+func otherCertificate(user string) *refusal {
+	return &refusal{code: "28000", message: "certificate authentication failed for user \"" + user + "\"",
+		hint: "pgsluice demands that the common name of the client's certificate is the user."}
+}
+
+const passwordFailed = "password authentication failed for user"
+
+// wrongPassword is the same for a login that does not exist: its hint too must not
+// tell who has which kind of password.
+func wrongPassword(user string) *refusal {
+	return &refusal{code: "28P01", message: passwordFailed + " \"" + user + "\"",
+		hint: "pgsluice checks passwords with SCRAM-SHA-256 alone: one that is stored as md5 has to be set anew."}
+}
+
+func otherVerifier(user string) *refusal {
+	return &refusal{code: "28P01", message: passwordFailed + " \"" + user + "\"",
+		hint: "The password is right for pgsluice, but the server has another: pgsluice's verifiers have to be brought up to date."}
+}
+
+func noVerifiers() *refusal {
+	return &refusal{code: codeNoServer, message: "pgsluice cannot find out how to check the password",
+		hint: "Tell whoever operates pgsluice; its log says what failed."}
+}
+
+func noLogin() *refusal {
+	return &refusal{code: codeNoServer, message: "pgsluice cannot log in to its server in the client's place",
+		hint: "Tell whoever operates pgsluice; its log says what failed."}
+}
+
+// What follows are PostgreSQL's own sentences in a SCRAM exchange.
+
+func scramMalformed() error { return &protocolError{"malformed SCRAM message"} }
+
+func scramUnsupported(what string) *refusal { return &refusal{code: codeUnsupported, message: what} }
+
+func scramDowngraded() *refusal {
+	return &refusal{code: "28000", message: "SCRAM channel binding negotiation error",
+		detail: "The client could bind to the TLS connection and was offered it, but has not seen the offer."}
+}
+
+func scramUnbound() *refusal {
+	return &refusal{code: "28000", message: "SCRAM channel binding check failed",
+		detail: "The client saw another certificate than pgsluice showed: somebody may be in between."}
+}
 
 func tlsRequired() *refusal {
 	return &refusal{code: "28000", message: "pgsluice accepts only TLS connections here", hint: "Connect with sslmode=require."}
@@ -407,12 +457,40 @@ func noServer(address string) *refusal {
 		hint: "Check that the server runs and that server.address in pgsluice's configuration is right."}
 }
 
+// tooMany is PostgreSQL's own sentence where its max_connections is reached.
+func tooMany(detail string) *refusal {
+	return &refusal{code: codeTooMany, message: "sorry, too many clients already", detail: detail}
+}
+
+// serverSilent ends a session whose server is there no more without having said
+// so: a machine that lost its power, a network that lost its way.
+func serverSilent() *refusal {
+	return &refusal{code: codeNoRecord, message: fmt.Sprintf("the server has not answered for %s while a statement was held", shortDuration(silence)),
+		detail: "Nothing was run."}
+}
+
 func tooManySessions(n int) *refusal {
-	return &refusal{code: codeTooMany, message: fmt.Sprintf("pgsluice already serves %d sessions", n)}
+	return tooMany(fmt.Sprintf("pgsluice already serves %d sessions (limits.sessions).", n))
+}
+
+func tooManyComers(n int) *refusal {
+	return tooMany(fmt.Sprintf("%d connections from this address have not logged in yet (limits.before_login).", n))
+}
+
+// shuttingDown is PostgreSQL's own sentence, for who connects while it shuts down.
+func shuttingDown() *refusal {
+	return &refusal{code: codeNoServer, message: "the database system is shutting down",
+		detail: "pgsluice is being stopped."}
 }
 
 func stopping() *refusal {
 	return &refusal{code: codeShutdown, message: "pgsluice is being stopped", hint: "Connect again in a moment."}
+}
+
+func tooLarge(size int64) *refusal {
+	return &refusal{code: codeTooLarge, message: fmt.Sprintf("a message of %d MB is more than pgsluice can judge", size>>20),
+		detail: fmt.Sprintf("Nothing was run. The most is %d MB.", maxJudged>>20),
+		hint:   "Send large values with COPY, which has no such limit."}
 }
 
 func noConsole() *refusal {

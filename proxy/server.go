@@ -36,8 +36,11 @@ type serverReader struct {
 	sasl       bool // the server has asked for SASL
 	negotiated bool // NegotiateProtocolVersion has been dealt with
 	finished   []finished
-	poke       bool // the client's goroutine has something to do
-	fatal      bool // the server ends the session
+	signalled  []uint32 // process IDs that pg_cancel_backend has reached
+	poke       bool     // the client's goroutine has something to do
+	fatal      bool     // the server ends the session
+	send       []byte   // what the client is to get of what was read
+	writing    bool     // clientWrite is held for that already
 }
 
 // finished is a grant whose statement the server has answered.
@@ -50,7 +53,7 @@ type finished struct {
 // fromServer relays the server to the client until one of them ends. Rows go
 // through as runs of whole messages without being decoded.
 func (s *session) fromServer() error {
-	r := serverReader{buf: make([]byte, serverBuffer)}
+	r := serverReader{buf: make([]byte, serverBuffer), negotiated: s.p.verifiers != nil}
 	for {
 		n, err := s.server.Read(r.buf[r.w:])
 		if n > 0 {
@@ -94,43 +97,16 @@ func (s *session) relay(r *serverReader) error {
 		pos = int(min(r.rest, int64(r.w)))
 		r.rest -= int64(pos)
 	}
-	s.mu.Lock()
-	pos, err := s.scanServer(r, pos)
-	var settled chan struct{}
-	if s.settled != nil && (s.q.len() <= s.settledAt || s.q.copyIn) {
-		settled, s.settled = s.settled, nil
-	}
-	send := r.buf[r.from:pos]
-	if r.altered {
-		r.out = append(r.out, send...)
-		send = r.out
-	}
-	writing := false
-	if s.kept != nil && r.fatal {
-		s.kept.without("CIsZ")
-		send, s.kept = append(s.kept.frames, send...), nil
-	}
-	if s.kept != nil {
-		// What the client may see comes before whatever the other goroutine gives
-		// it, once it has seen that the answer is complete.
-		if send = s.kept.add(send, r.rest); len(send) > 0 {
-			s.clientWrite.Lock()
-			writing = true
-		}
-		r.poke = r.poke || s.copying && (s.q.empty() || s.q.copyIn)
-	}
-	s.mu.Unlock()
+	pos, settled, err := s.scanned(r, pos)
+	s.withdrawSignalled(r)
 	if err != nil {
-		if writing {
-			s.clientWrite.Unlock()
-		}
 		return fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
 	}
-	if len(send) > 0 {
-		if !writing {
+	if len(r.send) > 0 {
+		if !r.writing {
 			s.clientWrite.Lock()
 		}
-		_, err := s.client.Write(send)
+		_, err := s.client.Write(r.send)
 		s.clientWrite.Unlock()
 		if err != nil {
 			return fmt.Errorf("write to client: %w", err)
@@ -150,6 +126,43 @@ func (s *session) relay(r *serverReader) error {
 	return nil
 }
 
+// scanned is scanServer with the lock taken, and given back also by a panic: others
+// need it to see how the session ends. It returns what to close once the client
+// has what it was sent.
+func (s *session) scanned(r *serverReader, pos int) (_ int, settled chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pos, err = s.scanServer(r, pos)
+	if s.settled != nil && (s.q.len() <= s.settledAt || s.q.copyIn) {
+		settled, s.settled = s.settled, nil
+	}
+	r.send, r.writing = r.buf[r.from:pos], false
+	if r.altered {
+		r.out = append(r.out, r.send...)
+		r.send = r.out
+	}
+	if s.kept != nil && err == nil {
+		s.keep(r)
+	}
+	return pos, settled, err
+}
+
+// keep keeps back what was read. The caller holds mu.
+func (s *session) keep(r *serverReader) {
+	if r.fatal {
+		s.kept.without("CIsZ")
+		r.send, s.kept = append(s.kept.frames, r.send...), nil
+		return
+	}
+	// What the client may see comes before whatever the other goroutine gives it,
+	// once it has seen that the answer is complete.
+	if r.send = s.kept.add(r.send, r.rest); len(r.send) > 0 {
+		s.clientWrite.Lock()
+		r.writing = true
+	}
+	r.poke = r.poke || s.copying && (s.q.empty() || s.q.copyIn)
+}
+
 // scanServer walks the whole messages from pos on and returns where they end.
 // The caller holds mu.
 func (s *session) scanServer(r *serverReader, pos int) (int, error) {
@@ -159,7 +172,7 @@ func (s *session) scanServer(r *serverReader, pos int) (int, error) {
 			return pos, fmt.Errorf("message %q announces a negative length", typ)
 		}
 		total := headerLen + body
-		if s.question == nil && streamed(typ) {
+		if s.question == nil && streamed(typ) && !(typ == 'D' && s.signals()) {
 			if typ != 'D' && typ != 'd' {
 				if _, _, err := s.q.answered(typ); err != nil {
 					return pos, err
@@ -253,6 +266,8 @@ func (s *session) serverSays(r *serverReader, typ byte, at, next int) error {
 		return nil
 	case 'E':
 		return s.serverFailed(r, frame, at, next)
+	case 'D':
+		return s.signalAnswered(r, frame)
 	case 'G', 'H', 'W':
 		return s.copyStarted(typ)
 	}
@@ -298,11 +313,6 @@ func (s *session) authentication(r *serverReader, frame []byte, at, next int) er
 	return nil
 }
 
-const (
-	authenticationOk   = 0
-	authenticationSASL = 10
-)
-
 // withoutChannelBinding is an AuthenticationSASL without the mechanisms that
 // bind to a TLS channel.
 func withoutChannelBinding(frame []byte) []byte {
@@ -320,6 +330,22 @@ func withoutChannelBinding(frame []byte) []byte {
 		}
 		return append(b, 0)
 	})
+}
+
+// hintAtLogin says what can be done about a log-in that fails because the proxy is
+// in between, if that is why; sasl tells that the client went through SCRAM.
+func (s *session) hintAtLogin(e *pgproto3.ErrorResponse, sasl bool) bool {
+	switch {
+	case e.Code != "28000" || e.Hint != "":
+		return false
+	case sasl && s.clientTLS && s.serverTLS:
+		e.Hint = channelBindingHint
+	case !sasl && strings.Contains(e.Message, "certificate"):
+		e.Hint = certificateHint
+	default:
+		return false
+	}
+	return true
 }
 
 func (s *session) copyStarted(typ byte) error {
@@ -371,6 +397,7 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 	s.segments++
 	if o.sent == startUp {
 		// Logged in: the deadline for that is over.
+		s.loggedIn()
 		if err := s.client.SetDeadline(time.Time{}); err != nil {
 			return fmt.Errorf("clear deadline: %w", err)
 		}
@@ -412,8 +439,7 @@ func (s *session) serverFailed(r *serverReader, frame []byte, at, next int) erro
 		severity = e.Severity
 	}
 	if severity == "FATAL" || severity == "PANIC" {
-		if s.tx == 0 && r.sasl && s.clientTLS && s.serverTLS && e.Code == "28000" && e.Hint == "" {
-			e.Hint = channelBindingHint
+		if s.tx == 0 && s.hintAtLogin(&e, r.sasl) {
 			hinted, err := e.Encode(nil)
 			if err != nil {
 				return fmt.Errorf("ErrorResponse: %w", err)

@@ -35,6 +35,10 @@ type session struct {
 
 	client, server       net.Conn
 	clientTLS, serverTLS bool
+	binding              []byte // of the client's TLS connection, for SCRAM
+	certified            string // the common name of the client's certificate
+
+	loggedIn func() // the client has logged in: it is no longer one of those who might never
 
 	toServer stage         // the client goroutine's
 	gone     chan struct{} // closed when the server goroutine has ended
@@ -71,7 +75,7 @@ type settings struct {
 	searchPath  string // reported from PostgreSQL 18 on
 }
 
-func newSession(p *Proxy, h hello) *session {
+func newSession(p *Proxy, h hello, loggedIn func()) *session {
 	p.mu.Lock()
 	p.next++
 	id := strconv.FormatUint(p.next, 10)
@@ -79,7 +83,7 @@ func newSession(p *Proxy, h hello) *session {
 	now := time.Now()
 	s := &session{
 		p: p, id: now.UTC().Format("20060102T150405") + "-" + id, began: now, start: h.start,
-		client: h.conn, clientTLS: h.tls,
+		client: h.conn, clientTLS: h.tls, binding: h.binding, certified: h.certified, loggedIn: loggedIn,
 		gone: make(chan struct{}), ready: make(chan struct{}),
 		known: names{},
 	}
@@ -88,14 +92,17 @@ func newSession(p *Proxy, h hello) *session {
 		User: serverName([]byte(h.start.parameters["user"])), Database: serverName([]byte(h.start.parameters["database"])),
 		Application: s.settings.application,
 	}
-	if a, ok := h.conn.RemoteAddr().(*net.TCPAddr); ok {
-		s.toServer.session.Address = a.AddrPort().Addr().Unmap()
-	}
+	s.toServer.session.Address = ipOf(h.conn.RemoteAddr())
 	return s
 }
 
 // run is one session, start to end. It returns after both directions have.
 func (s *session) run(ctx context.Context) error {
+	client, err := s.authenticate(ctx)
+	if err != nil {
+		fatal(s.client, err)
+		return err
+	}
 	connecting, cancel := context.WithTimeout(ctx, startupTimeout)
 	server, secured, err := s.p.connect(connecting)
 	cancel()
@@ -105,7 +112,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 	s.server, s.serverTLS = server, secured
 	defer server.Close()
-	stop := context.AfterFunc(ctx, func() { server.Close(); s.client.Close() })
+	stop := context.AfterFunc(ctx, s.cutOff)
 	defer stop()
 
 	s.p.register(s)
@@ -114,8 +121,9 @@ func (s *session) run(ctx context.Context) error {
 		s.drain()
 	}
 	s.q.sentOne(owed{sent: startUp, for_: forward})
-	if _, err := server.Write(s.start.frame); err != nil {
-		return fmt.Errorf("send startup packet: %w", err)
+	if err := s.logIn(client); err != nil {
+		fatal(s.client, err)
+		return err
 	}
 	s.p.c.Log.Debug("session began", zap.String("session", s.id),
 		zap.String("user", s.toServer.session.User), zap.String("database", s.toServer.session.Database),
@@ -151,6 +159,20 @@ func (s *session) run(ctx context.Context) error {
 		return serverErr
 	}
 	return nil
+}
+
+// cutOff ends the session whatever it does: the server rolls back what is open. A
+// client that waits for nothing is told why; in the midst of an answer nothing
+// can be said.
+func (s *session) cutOff() {
+	s.mu.Lock()
+	waits := s.q.empty() && s.tx != 0 && s.holding == nil
+	s.mu.Unlock()
+	if waits {
+		s.tell(stopping().frame("FATAL"))
+	}
+	s.server.Close()
+	s.client.Close()
 }
 
 // recovered makes an error of a panic: it ends this session and no other.
@@ -271,6 +293,12 @@ func (s *session) drain() {
 // PostgreSQL, too, would end a session on shutdown.
 func (s *session) idleLocked() bool {
 	return s.q.empty() && s.tx == 'I' && s.holding == nil
+}
+
+func (s *session) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.idleLocked()
 }
 
 // wakeClientReader makes a Read of the client return with a time-out.

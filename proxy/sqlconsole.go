@@ -79,10 +79,10 @@ type consoleSession struct {
 
 // serve is the server of one session. Its caller has read the StartupMessage
 // with these parameters and answered nothing yet; secure says that nobody on the
-// way can read what is sent (TLS, or a peer on the same machine). The end of ctx
-// ends the session. The caller has negotiated the protocol's version, and closes
+// way can read what is sent (TLS, or a peer on the same machine). loggedIn is
+// called once the password is proven. The end of ctx ends the session. The caller has negotiated the protocol's version, and closes
 // conn.
-func (c *Console) serve(ctx context.Context, conn net.Conn, parameters map[string]string, secure bool) error {
+func (c *Console) serve(ctx context.Context, conn net.Conn, parameters map[string]string, secure bool, loggedIn func()) error {
 	s := &consoleSession{
 		Console:     c,
 		ctx:         ctx,
@@ -102,6 +102,7 @@ func (c *Console) serve(ctx context.Context, conn net.Conn, parameters map[strin
 
 	err := s.startUp(parameters, secure)
 	if err == nil {
+		loggedIn()
 		err = s.run()
 	}
 	var fatal *consoleError

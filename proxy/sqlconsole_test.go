@@ -134,7 +134,7 @@ func (h *consoleHouse) listen(t *testing.T) {
 				defer conn.Close()
 				parameters, err := readStartUp(conn)
 				if err == nil {
-					_ = h.serve(ctx, conn, parameters, h.secure)
+					_ = h.serve(ctx, conn, parameters, h.secure, func() {})
 				}
 			})
 		}

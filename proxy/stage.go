@@ -16,7 +16,9 @@ import (
 type stage struct {
 	in   []byte // client bytes; [r:w] is unread
 	r, w int
-	rest int64 // bytes still to come of COPY data that is passed on unseen
+	rest int64 // bytes still to come of a message that is passed on unseen
+
+	dropping bool // they are dropped instead
 
 	out  []byte
 	owed []stagedOwed
@@ -53,6 +55,10 @@ type stage struct {
 	unclean   bool                // and so it was before the open batch
 	last      *impact.Measurement // the last one
 	following *run                // not nil while the client sends COPY data for it
+	// cancelPortal is the portal that was bound last in the open batch, and cancels
+	// the process ID that it cancels when it runs.
+	cancelPortal string
+	cancels      uint32
 
 	defining   int               // entries of owed that may define a prepared statement
 	unsettling bool              // something in the open batch ran, and may have changed how text is read
@@ -180,7 +186,7 @@ func (s *session) transaction(nothingStaged bool) txState {
 func (t *stage) endBatch() {
 	t.batch, t.batchSent = false, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.now = 0
+	t.now, t.cancels = 0, 0
 }
 
 // closing is what a Close is owed, and forgets once answered.
@@ -208,6 +214,9 @@ func (t *stage) executing(frame []byte) owed {
 		return o // the server answers 08P01
 	}
 	t.unsettling = true // by a function behind a view, if by nothing else
+	if t.cancels != 0 && serverName(portal) == t.cancelPortal {
+		o.owedMore = &owedMore{cancels: t.cancels}
+	}
 	effects, known := t.bound[serverName(portal)]
 	if !known {
 		t.now = anyState
@@ -266,18 +275,9 @@ func (s *session) send(n, entries int) error {
 	if len(t.held) > 0 && n > t.held[0].at {
 		return errors.New("a held message was about to be sent without an answer") // no path leads here
 	}
-	s.mu.Lock()
-	if err := s.waitOwed(maxOwed); err != nil {
-		s.mu.Unlock()
+	if err := s.owe(entries); err != nil {
 		return err
 	}
-	for _, o := range t.owed[:entries] {
-		if o.definesNames() {
-			t.defining--
-		}
-		s.q.sentOne(o.owed)
-	}
-	s.mu.Unlock()
 	if _, err := s.server.Write(t.out[:n]); err != nil {
 		return fmt.Errorf("write to server: %w", err)
 	}
@@ -295,12 +295,33 @@ func (s *session) send(n, entries int) error {
 	return nil
 }
 
+// owe notes the answers owed for the first staged entries.
+func (s *session) owe(entries int) error {
+	t := &s.toServer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.waitOwed(maxOwed); err != nil {
+		return err
+	}
+	for _, o := range t.owed[:entries] {
+		if o.definesNames() {
+			t.defining--
+		}
+		s.q.sentOne(o.owed)
+	}
+	return nil
+}
+
+// errDuringCopy says that the client sends something else while the server reads
+// COPY data: the server ends the session for it.
+var errDuringCopy = errors.New("unexpected message during COPY from stdin")
+
 // waitOwed waits until no more than most answers are owed. The caller holds mu,
 // which is given up meanwhile.
 func (s *session) waitOwed(most int) error {
 	data, err := s.waitOwedOrData(most)
 	if err == nil && data { // only the client can end it, and it has said something else
-		err = &protocolError{"unexpected message during COPY from stdin"}
+		err = errDuringCopy
 	}
 	return err
 }

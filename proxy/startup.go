@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -27,6 +28,7 @@ const (
 	newestProtocol = 3<<16 | 2
 
 	maxStartup     = 10_000 // MAX_STARTUP_PACKET_LENGTH of PostgreSQL
+	tlsHandshake   = 0x16   // the first byte of a TLS handshake, and of no startup packet
 	startupTimeout = time.Minute
 )
 
@@ -52,41 +54,56 @@ type cancelRequest struct {
 // hello is the outcome of the first exchange with a client: one of start and
 // cancel is set.
 type hello struct {
-	conn   net.Conn // with TLS, if that was agreed
-	tls    bool
-	start  *startup
-	cancel *cancelRequest
+	conn      net.Conn // with TLS, if that was agreed
+	tls       bool
+	binding   []byte // tls-server-end-point of the certificate shown; nil: none
+	certified string // common name of the client's certificate
+	start     *startup
+	cancel    *cancelRequest
 }
 
-// greet reads what a client sends first: at most one GSSENCRequest and one
-// SSLRequest, then a StartupMessage or CancelRequest. It reads exact sizes from
-// the socket, so that nothing sent before TLS can be taken for something said
-// inside it (CVE-2021-23214).
+// greet reads what a client sends first: a TLS handshake, or at most one
+// GSSENCRequest and one SSLRequest, then a StartupMessage or CancelRequest. It
+// reads exact sizes from the socket, so that nothing sent before TLS can be taken
+// for something said inside it (CVE-2021-23214).
 func (p *Proxy) greet(conn net.Conn) (hello, error) {
 	h := hello{conn: conn}
+	t := p.tls.Load()
 	var askedSSL, askedGSS bool
-	for {
-		code, body, err := readStartupPacket(h.conn)
+	var length [4]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return h, fmt.Errorf("read length of startup packet: %w", err)
+	}
+	said := io.MultiReader(bytes.NewReader(length[:]), conn)
+	if length[0] == tlsHandshake {
+		if t.ClientTLS == nil {
+			return h, errors.New("direct tls handshake with client: there is no certificate to offer")
+		}
+		if err := t.accept(&h, length[:]); err != nil {
+			return h, err
+		}
+		said = h.conn
+	}
+	for ; ; said = h.conn {
+		code, body, err := readStartupPacket(said)
 		if err != nil {
 			return h, err
 		}
 		switch {
 		case code == codeSSLRequest && !askedSSL && !h.tls:
 			askedSSL = true
-			if p.c.ClientTLS == nil {
-				if _, err := h.conn.Write([]byte{'N'}); err != nil {
-					return h, fmt.Errorf("answer SSLRequest: %w", err)
-				}
-				continue
+			answer := byte('S')
+			if t.ClientTLS == nil {
+				answer = 'N'
 			}
-			if _, err := h.conn.Write([]byte{'S'}); err != nil {
+			if _, err := h.conn.Write([]byte{answer}); err != nil {
 				return h, fmt.Errorf("answer SSLRequest: %w", err)
 			}
-			secured := tls.Server(h.conn, p.c.ClientTLS)
-			if err := secured.Handshake(); err != nil {
-				return h, fmt.Errorf("tls handshake with client: %w", err)
+			if t.ClientTLS != nil {
+				if err := t.accept(&h, nil); err != nil {
+					return h, err
+				}
 			}
-			h.conn, h.tls = secured, true
 		case code == codeGSSENCRequest && !askedGSS && !h.tls:
 			askedGSS = true
 			if _, err := h.conn.Write([]byte{'N'}); err != nil {
@@ -99,8 +116,10 @@ func (p *Proxy) greet(conn net.Conn) (hello, error) {
 			h.cancel = &cancelRequest{pid: binary.BigEndian.Uint32(body), key: body[4:]}
 			return h, nil
 		case code>>16 == 3:
-			h.start, err = parseStartup(code, body)
-			return h, err
+			if h.start, err = parseStartup(code, body); err != nil {
+				return h, err
+			}
+			return h, t.admits(&h)
 		default:
 			return h, &refusal{code: codeUnsupported, message: fmt.Sprintf(
 				"unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", code>>16, code&0xffff)}
@@ -110,22 +129,19 @@ func (p *Proxy) greet(conn net.Conn) (hello, error) {
 
 // readStartupPacket reads one packet that has no type byte.
 func readStartupPacket(r io.Reader) (code uint32, body []byte, err error) {
-	var head [8]byte
-	if _, err := io.ReadFull(r, head[:4]); err != nil {
+	var length [4]byte
+	if _, err := io.ReadFull(r, length[:]); err != nil {
 		return 0, nil, fmt.Errorf("read length of startup packet: %w", err)
 	}
-	n := binary.BigEndian.Uint32(head[:4])
+	n := binary.BigEndian.Uint32(length[:])
 	if n < 8 || n > maxStartup {
 		return 0, nil, &protocolError{"invalid length of startup packet"}
 	}
-	if _, err := io.ReadFull(r, head[4:]); err != nil {
+	packet := make([]byte, n-4)
+	if _, err := io.ReadFull(r, packet); err != nil {
 		return 0, nil, fmt.Errorf("read startup packet: %w", err)
 	}
-	body = make([]byte, n-8)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return 0, nil, fmt.Errorf("read startup packet: %w", err)
-	}
-	return binary.BigEndian.Uint32(head[4:]), body, nil
+	return binary.BigEndian.Uint32(packet), packet[4:], nil
 }
 
 // parseStartup looks at the parameters. Protocol options (_pq_.) are not passed
@@ -218,17 +234,19 @@ func mergeNegotiated(frame []byte, stripped []string) ([]byte, error) {
 }
 
 // connect opens the connection to the server, with TLS as configured.
-func (p *Proxy) connect(ctx context.Context) (conn net.Conn, secured bool, err error) {
-	conn, err = p.c.Dial(ctx)
+func (p *Proxy) connect(ctx context.Context) (_ net.Conn, secured bool, err error) {
+	conn, err := p.c.Dial(ctx)
 	if err != nil {
 		return nil, false, fmt.Errorf("connect to server: %w", err)
 	}
-	if p.c.ServerTLS.Config == nil {
+	t := p.tls.Load().ServerTLS
+	if t.Config == nil {
 		return conn, false, nil
 	}
+	raw := conn
 	defer func() {
 		if err != nil {
-			conn.Close()
+			raw.Close()
 		}
 	}()
 	if deadline, ok := ctx.Deadline(); ok {
@@ -236,30 +254,47 @@ func (p *Proxy) connect(ctx context.Context) (conn net.Conn, secured bool, err e
 			return nil, false, fmt.Errorf("set deadline: %w", err)
 		}
 	}
-	if _, err := conn.Write(binary.BigEndian.AppendUint32([]byte{0, 0, 0, 8}, codeSSLRequest)); err != nil {
-		return nil, false, fmt.Errorf("send SSLRequest: %w", err)
+	if secured, err = t.agreed(conn); err != nil {
+		return nil, false, err
 	}
-	var answer [1]byte
-	if _, err := io.ReadFull(conn, answer[:]); err != nil {
-		return nil, false, fmt.Errorf("read answer to SSLRequest: %w", err)
-	}
-	switch {
-	case answer[0] == 'S':
-		t := tls.Client(conn, p.c.ServerTLS.Config)
-		if err := t.HandshakeContext(ctx); err != nil {
+	if secured {
+		over := tls.Client(conn, t.Config)
+		if err := over.HandshakeContext(ctx); err != nil {
 			return nil, false, fmt.Errorf("tls handshake with server: %w", err)
 		}
-		conn, secured = t, true
-	case answer[0] == 'N' && !p.c.ServerTLS.Required:
-	case answer[0] == 'N':
-		return nil, false, errors.New("server has no TLS, but the configuration requires it")
-	default:
-		return nil, false, fmt.Errorf("server answered %q to SSLRequest", answer[0])
+		if t.Direct && over.ConnectionState().NegotiatedProtocol != alpnPostgreSQL {
+			return nil, false, errors.New("direct tls handshake with server: it did not name the protocol (ALPN)")
+		}
+		conn = over
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return nil, false, fmt.Errorf("clear deadline: %w", err)
 	}
 	return conn, secured, nil
+}
+
+// agreed asks the server for TLS. It reads one byte: what a stranger puts behind
+// it ends up in the handshake, which fails (CVE-2021-23222).
+func (t ServerTLS) agreed(conn net.Conn) (bool, error) {
+	if t.Direct {
+		return true, nil
+	}
+	if _, err := conn.Write(binary.BigEndian.AppendUint32([]byte{0, 0, 0, 8}, codeSSLRequest)); err != nil {
+		return false, fmt.Errorf("send SSLRequest: %w", err)
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return false, fmt.Errorf("read answer to SSLRequest: %w", err)
+	}
+	switch {
+	case answer[0] == 'S':
+		return true, nil
+	case answer[0] == 'N' && !t.Required:
+		return false, nil
+	case answer[0] == 'N':
+		return false, errors.New("server has no TLS, but the configuration requires it")
+	}
+	return false, fmt.Errorf("server answered %q to SSLRequest", answer[0])
 }
 
 // Error makes a refusal an error, for refusals before there is a session.

@@ -39,6 +39,7 @@ var update = flag.Bool("update", false, "rewrite the <- lines of the wire script
 //	server <- Query "..."             the server of the first client; bob.server of another
 //	bob approves 1 "why"              also: denies; alice cancels, closes, half-closes
 //	after 60s                         time goes by
+//	server falls-silent               it no longer answers what the proxy asks by itself
 //	request 1 is used                 the ledger says so
 func TestWire(t *testing.T) {
 	files, err := filepath.Glob("../testdata/wire/*.txtar")
@@ -82,6 +83,7 @@ type wireEnd struct {
 	eof        bool
 	pending    []byte
 	pid        uint32
+	silent     bool
 }
 
 // recorder fails on demand; otherwise it is the real audit log.
@@ -311,6 +313,9 @@ func (w *wire) act(line string) error {
 		return w.end(f[0]).conn.CloseWrite()
 	case "cancels":
 		return w.cancel(f[0])
+	case "falls-silent":
+		w.end(f[0]).silent = true
+		return nil
 	case "approves", "denies":
 		id, err := strconv.ParseInt(rest(2), 10, 64)
 		if err != nil {
@@ -417,6 +422,9 @@ func (w *wire) answerOwn() {
 				continue
 			}
 			e.collect()
+			if e.silent {
+				continue
+			}
 			if answer := w.ownAnswer(name, e); answer != nil {
 				e.conn.Write(answer)
 				again = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,22 +27,26 @@ type config struct {
 
 	Server struct {
 		Address string // host:port, or the path of a Unix-domain socket
-		TLS     struct{ Mode, CA, Cert, Key string }
+		TLS     struct{ Mode, Negotiation, CA, Cert, Key string }
 	}
 
 	TLS struct {
-		Cert, Key, ClientCA string
-		Required            bool
+		Cert, Key, ClientCA, ClientCert string
+		Required                        bool
 	}
 
-	Policy      string // empty: the built-in policy
-	Ledger      string // sqlite:PATH
-	AuditDir    string
-	Console     struct{ Listen, ReloadGroup string }
-	Hold        struct{ MaxWait, Window, PendingFor time.Duration }
-	MaxSessions int
-	Log         struct{ Level, Format string }
-	People      []personConfig
+	Auth authConfig
+
+	Policy   string // empty: the built-in policy
+	Ledger   string // sqlite:PATH
+	AuditDir string
+	Console  struct{ Listen, ReloadGroup string }
+	Hold     struct{ MaxWait, Window, PendingFor time.Duration }
+	Limits   proxy.Limits
+	Trusted  []netip.Prefix // balancers that speak the PROXY protocol
+	Drain    time.Duration  // zero: without end
+	Log      struct{ Level, Format string }
+	People   []personConfig
 
 	// reread reads the configuration anew for a reload; nil: only the policy's
 	// files are read anew.
@@ -64,6 +69,7 @@ type key struct {
 	value string // the default
 	says  string
 	path  bool // relative to the file's folder when it stands in the file or is the default
+	list  bool // in a file also a list; elsewhere with commas
 	set   func(c *config, text string) error
 }
 
@@ -79,6 +85,11 @@ var keys = []key{
 		}},
 	{name: "server.tls.mode", value: "prefer", says: "disable, prefer, require, verify-ca or verify-full, as libpq's sslmode",
 		set: func(c *config, t string) error { c.Server.TLS.Mode = t; return oneOfWords(t, tlsModes) }},
+	{name: "server.tls.negotiation", value: "postgres", says: "postgres, or direct: TLS from the first byte (PostgreSQL 17 on), as libpq's sslnegotiation",
+		set: func(c *config, t string) error {
+			c.Server.TLS.Negotiation = t
+			return oneOfWords(t, []string{"postgres", "direct"})
+		}},
 	{name: "server.tls.ca", says: "certificates that may have signed the server's (PEM), or \"system\"",
 		set: func(c *config, t string) error { c.Server.TLS.CA = t; return nil }, path: true},
 	{name: "server.tls.cert", says: "client certificate to show the server (PEM)", path: true,
@@ -91,8 +102,30 @@ var keys = []key{
 		set: func(c *config, t string) error { c.TLS.Key = t; return nil }},
 	{name: "tls.client_ca", says: "certificates that must have signed the clients' (PEM); implies tls.required", path: true,
 		set: func(c *config, t string) error { c.TLS.ClientCA = t; return nil }},
+	{name: "tls.client_cert", value: "verify-ca", says: "verify-ca, or verify-full: the common name of a client's certificate has to be its user",
+		set: func(c *config, t string) error {
+			c.TLS.ClientCert = t
+			return oneOfWords(t, []string{"verify-ca", "verify-full"})
+		}},
 	{name: "tls.required", value: "false", says: "refuse clients without TLS",
 		set: func(c *config, t string) error { return setBool(&c.TLS.Required, t) }},
+	{name: "auth.method", value: authPassThrough, says: "who checks the clients' passwords: the server (pass-through), or pgsluice with the server's verifiers (scram)",
+		set: func(c *config, t string) error {
+			c.Auth.Method = t
+			return oneOfWords(t, []string{authPassThrough, authSCRAM})
+		}},
+	{name: "auth.verifiers", says: "file with a line \"user\" \"SCRAM-SHA-256$...\" for each login", path: true,
+		set: func(c *config, t string) error { c.Auth.Verifiers = t; return nil }},
+	{name: "auth.query", value: proxy.DefaultVerifierSQL, says: "asks the server for the verifier of the login $1",
+		set: func(c *config, t string) error { c.Auth.Query = t; return notEmpty(t) }},
+	{name: "auth.query_login.user", says: "the login that asks",
+		set: func(c *config, t string) error { c.Auth.QueryLogin.User = t; return nil }},
+	{name: "auth.query_login.database", value: "postgres", says: "the database it asks in",
+		set: func(c *config, t string) error { c.Auth.QueryLogin.Database = t; return notEmpty(t) }},
+	{name: "auth.query_login.password_file", says: "file with its password", path: true,
+		set: func(c *config, t string) error { c.Auth.QueryLogin.PasswordFile = t; return nil }},
+	{name: "auth.query_login.password_env", says: "variable with its password",
+		set: func(c *config, t string) error { c.Auth.QueryLogin.PasswordEnv = t; return nil }},
 	{name: "policy", says: "policy file, or folder of *.yaml; empty: the built-in policy \"standard\"", path: true,
 		set: func(c *config, t string) error { c.Policy = t; return nil }},
 	{name: "ledger", value: "sqlite:./state/ledger.db", says: "where requests are kept: sqlite:PATH", path: true,
@@ -120,8 +153,14 @@ var keys = []key{
 		set: func(c *config, t string) error { return setDuration(&c.Hold.Window, t, time.Second) }},
 	{name: "hold.pending_for", value: "24h", says: "how long a ticket waits for people",
 		set: func(c *config, t string) error { return setDuration(&c.Hold.PendingFor, t, time.Second) }},
-	{name: "max_sessions", value: "2000", says: "connections open at once",
-		set: func(c *config, t string) error { return setNumber(&c.MaxSessions, t) }},
+	{name: "limits.sessions", value: "2000", says: "sessions at once, the console's not counted",
+		set: func(c *config, t string) error { return setNumber(&c.Limits.Sessions, t) }},
+	{name: "limits.before_login", value: "100", says: "connections of one address that have not logged in; a /64 of IPv6 is one address",
+		set: func(c *config, t string) error { return setNumber(&c.Limits.BeforeLogin, t) }},
+	{name: "proxy_protocol.trusted", says: "networks of balancers that have to say with the PROXY protocol who the client is, such as 10.0.0.0/8; of nobody else is that believed", list: true,
+		set: func(c *config, t string) error { return setNetworks(&c.Trusted, t) }},
+	{name: "drain", value: "5m", says: "how long a stop waits for sessions that are busy or in a transaction; 0s: without end",
+		set: func(c *config, t string) error { return setDuration(&c.Drain, t, 0) }},
 	{name: "log.level", value: "info", says: "debug, info, warn or error",
 		set: func(c *config, t string) error {
 			c.Log.Level = t
@@ -254,7 +293,7 @@ func strayVariables() policy.Findings {
 	var findings policy.Findings
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
-		for _, section := range []string{"SERVER", "TLS", "AUDIT", "CONSOLE", "HOLD", "LOG"} {
+		for _, section := range []string{"SERVER", "TLS", "AUTH", "AUDIT", "CONSOLE", "HOLD", "LIMITS", "PROXY_PROTOCOL", "LOG"} {
 			if strings.HasPrefix(name, "PGSLUICE_"+section+"_") && !slices.ContainsFunc(keys, func(k key) bool { return k.variable() == name }) {
 				findings = append(findings, policy.Finding{File: name, Message: "there is no such key"})
 			}
@@ -276,6 +315,9 @@ func (c *config) checkTogether() policy.Findings {
 	if c.TLS.Cert == "" && (c.TLS.Required || c.TLS.ClientCA != "") {
 		wrong(c.place("tls.required"), "TLS cannot be required of clients without tls.cert and tls.key")
 	}
+	if c.TLS.ClientCert == "verify-full" && c.TLS.ClientCA == "" {
+		wrong(c.place("tls.client_cert"), "tls.client_cert verify-full needs tls.client_ca")
+	}
 	if (c.Server.TLS.Cert == "") != (c.Server.TLS.Key == "") {
 		wrong(c.place("server.tls.cert"), "server.tls.cert and server.tls.key go together")
 	}
@@ -285,6 +327,7 @@ func (c *config) checkTogether() policy.Findings {
 	if _, err := clientTLS(c); err != nil {
 		wrong(c.place("tls.cert"), "%v", err)
 	}
+	c.checkAuth(wrong)
 	seen := map[string]bool{}
 	for _, p := range c.People {
 		switch {
@@ -356,6 +399,25 @@ func setDuration(d *time.Duration, t string, least time.Duration) error {
 func setNumber(n *int, t string) error {
 	if _, err := fmt.Sscanf(t, "%d", n); err != nil || *n < 1 || fmt.Sprint(*n) != t {
 		return fmt.Errorf("has to be a number from 1 on, not %q", t)
+	}
+	return nil
+}
+
+// setNetworks reads networks and single addresses with commas between them.
+func setNetworks(networks *[]netip.Prefix, t string) error {
+	*networks = nil
+	for _, word := range strings.FieldsFunc(t, func(r rune) bool { return r == ',' || r == ' ' }) {
+		n, err := netip.ParsePrefix(word)
+		if ip, single := netip.ParseAddr(word); single == nil {
+			n, err = ip.Prefix(ip.BitLen())
+		}
+		switch {
+		case err != nil || n.Addr().Is4In6():
+			return fmt.Errorf("has to be networks such as 10.0.0.0/8, not %q", word)
+		case n.Masked() != n:
+			return fmt.Errorf("has to be networks, and %q is an address in %s", word, n.Masked())
+		}
+		*networks = append(*networks, n)
 	}
 	return nil
 }

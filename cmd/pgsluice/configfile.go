@@ -71,6 +71,8 @@ func (f *configFile) section(n ast.Node, prefix string) {
 		switch {
 		case full == "people":
 			f.readPeople(v)
+		case slices.ContainsFunc(keys, func(k key) bool { return k.name == full && k.list }):
+			f.values[full], f.places[full] = strings.Join(f.words(v, full), ","), f.at(v)
 		case slices.ContainsFunc(keys, func(k key) bool { return k.name == full }):
 			if text, ok := f.scalar(v, full); ok {
 				f.values[full], f.places[full] = text, f.at(v)

@@ -30,9 +30,15 @@ func newServe() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Run the proxy",
-		Long: `Run the proxy. SIGTERM and SIGINT drain it: held statements become tickets,
-idle sessions are closed, busy ones finish; a second one ends it at once.
-SIGHUP reads policy and people anew; with a mistake in them the old ones stay.
+		Long: `Run the proxy. SIGTERM and SIGINT drain it: new clients are refused, held
+statements become tickets, idle sessions are closed, busy ones finish their
+statement and their transaction. After the time that the key drain gives, or with
+a second signal, what is left is closed and the server rolls it back.
+SIGHUP reads policy, people and certificates anew; with a mistake in them the old
+ones stay.
+
+Under systemd it tells when it is ready, reloads and stops, answers a watchdog,
+and takes a socket that was passed in place of listen.
 
 ` + precedence,
 		Args: cobra.NoArgs,
@@ -66,7 +72,16 @@ func serve(ctx context.Context, conf *config, log *zap.Logger) error {
 	stopping := false
 	stop := func() {
 		stopping = true
+		if conf.Drain > 0 {
+			time.AfterFunc(conf.Drain, atOnce)
+		}
 		go func() { stopped <- r.Stop(drain) }()
+	}
+	var heartbeat <-chan time.Time
+	if every := r.manager.watchdog / 2; every > 0 {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		heartbeat = t.C
 	}
 	for {
 		select {
@@ -78,9 +93,11 @@ func serve(ctx context.Context, conf *config, log *zap.Logger) error {
 				log.Info("stopping at once", zap.Stringer("signal", s))
 				atOnce()
 			default:
-				log.Info("draining; a second signal stops at once", zap.Stringer("signal", s))
+				log.Info("draining; a second signal stops at once", zap.Stringer("signal", s), zap.Duration("limit", conf.Drain))
 				stop()
 			}
+		case <-heartbeat: // from here, so that it ends when nobody obeys signals any more
+			r.tell("WATCHDOG=1", r.status())
 		case <-r.served:
 			if !stopping {
 				stop()
@@ -92,9 +109,29 @@ func serve(ctx context.Context, conf *config, log *zap.Logger) error {
 	}
 }
 
+// tell tells systemd how the service stands.
+func (r *running) tell(lines ...string) {
+	if err := r.manager.tell(lines...); err != nil {
+		r.log.Warn("systemd was not told", zap.Error(err))
+	}
+}
+
+// status counts the sessions. That needs the locks of all of them, so it is also
+// what the watchdog watches.
+func (r *running) status() string {
+	sessions, held := r.proxy.Sessions(), 0
+	for _, s := range sessions {
+		if s.State == "held" {
+			held++
+		}
+	}
+	return fmt.Sprintf("STATUS=%d sessions, %d of them held, policy %s", len(sessions), held, r.policy().Name())
+}
+
 // running is a proxy that startProxy has started.
 type running struct {
 	log       *zap.Logger
+	manager   manager
 	listener  net.Listener
 	proxy     *proxy.Proxy
 	approvals *approval.Service
@@ -121,7 +158,7 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 	if c == nil || log == nil {
 		return nil, errors.New("start the proxy: configuration or logger is missing")
 	}
-	r := &running{log: log, conf: c, served: make(chan struct{}), expired: make(chan struct{})}
+	r := &running{log: log, conf: c, manager: managerFromEnvironment(), served: make(chan struct{}), expired: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -140,11 +177,7 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 	if err != nil {
 		return nil, err
 	}
-	serverTLS, err := serverTLS(c)
-	if err != nil {
-		return nil, err
-	}
-	clientTLS, err := clientTLS(c)
+	legs, err := bothTLS(c)
 	if err != nil {
 		return nil, err
 	}
@@ -158,30 +191,25 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 		Version:     version(),
 		Log:         log.Named("console"),
 	}
-	r.listener, err = net.Listen("tcp", c.Listen)
+	r.listener, err = listen(c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen for clients: %w", err)
+		return nil, err
 	}
-	r.closers = append(r.closers, func() error {
-		if err := r.listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
+	r.closers = append(r.closers, func() error { return closed(r.listener) })
 	r.proxy, err = proxy.New(proxy.Config{
-		Server:           c.Server.Address,
-		Dial:             dial,
-		ServerTLS:        serverTLS,
-		ClientTLS:        clientTLS,
-		RequireClientTLS: c.TLS.Required || c.TLS.ClientCA != "",
-		Policy:           r.policy,
-		Reader:           policy.NewReader(),
-		Approvals:        r.approvals,
-		Console:          console,
-		MaxWait:          c.Hold.MaxWait,
-		Where:            consoleCommand(r.Addr()),
-		MaxSessions:      c.MaxSessions,
-		Log:              log,
+		Server:         c.Server.Address,
+		Dial:           dial,
+		TLS:            legs,
+		Auth:           c.auth(),
+		Policy:         r.policy,
+		Reader:         policy.NewReader(),
+		Approvals:      r.approvals,
+		Console:        console,
+		MaxWait:        c.Hold.MaxWait,
+		Where:          consoleCommand(r.Addr()),
+		Limits:         c.Limits,
+		TrustedProxies: c.Trusted,
+		Log:            log,
 	})
 	if err != nil {
 		return nil, err
@@ -203,6 +231,7 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 		r.expire()
 	}()
 	r.announce()
+	r.tell("READY=1", r.status())
 	return r, nil
 }
 
@@ -265,13 +294,16 @@ func (r *running) policy() *policy.Policy { return r.inForce.Load().policy }
 // Addr is where clients are accepted.
 func (r *running) Addr() net.Addr { return r.listener.Addr() }
 
-// Stop drains: held statements become tickets, idle sessions are closed, busy
-// ones finish. When ctx ends first, all are closed. It returns when all is closed.
+// Stop drains: new clients are refused, held statements become tickets, idle
+// sessions are closed, busy ones finish. When ctx ends first, all are closed. It
+// returns when all is closed.
 func (r *running) Stop(ctx context.Context) error {
+	r.tell("STOPPING=1", "STATUS=draining")
 	r.proxy.Drain()
 	select {
 	case <-r.served:
 	case <-ctx.Done():
+		r.log.Warn("closing sessions that were not done; the server rolls back what they had open", zap.Int("sessions", len(r.proxy.Sessions())))
 		r.abandon()
 		<-r.served
 	}
@@ -289,12 +321,14 @@ func (r *running) close() error {
 	return errors.Join(errs...)
 }
 
-// reload puts policy and people of a new reading in force, on behalf of a person
+// reload puts policy, people and certificates of a new reading in force, on behalf of a person
 // or of SIGHUP. With a mistake anywhere in it nothing changes, and the error says
 // where the mistake is. Other keys need a restart.
 func (r *running) reload(ctx context.Context, by string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.tell(reloading()...)
+	defer func() { r.tell("READY=1", r.status()) }()
 	err := func() error {
 		c := r.conf
 		if c.reread != nil {
@@ -307,6 +341,12 @@ func (r *running) reload(ctx context.Context, by string) error {
 		if err != nil {
 			return err
 		}
+		certified := *c
+		certified.Server.Address = r.conf.Server.Address // which stays, and with it the name in the server's certificate
+		legs, err := bothTLS(&certified)
+		if err != nil {
+			return err
+		}
 		before := r.policy().Hash()
 		note := approval.Event{Kind: "reload", Person: by, PolicyHash: next.policy.Hash(), Detail: "policy before: " + before}
 		if err := r.approvals.Note(ctx, note); err != nil {
@@ -314,8 +354,11 @@ func (r *running) reload(ctx context.Context, by string) error {
 		}
 		r.approvals.SetPeople(next.people.People)
 		r.inForce.Store(next)
+		if err := r.proxy.SetTLS(legs); err != nil {
+			return err
+		}
 		if needsRestart(r.conf, c) {
-			r.log.Warn("reload: other keys than policy and people have changed; they count from the next start")
+			r.log.Warn("reload: other keys than policy, people and TLS have changed; they count from the next start")
 		}
 		r.log.Info("reloaded", zap.String("by", by), zap.String("policy", next.policy.Name()),
 			zap.String("hash", next.policy.Hash()), zap.String("before", before))
@@ -332,6 +375,7 @@ func needsRestart(before, after *config) bool {
 	a, b := *before, *after
 	for _, c := range []*config{&a, &b} {
 		c.Policy, c.People, c.reread, c.place = "", nil, nil, nil
+		c.TLS, c.Server.TLS = config{}.TLS, config{}.Server.TLS
 	}
 	return fmt.Sprintf("%+v", a) != fmt.Sprintf("%+v", b)
 }
@@ -361,7 +405,7 @@ func dialer(address string) (func(context.Context) (net.Conn, error), error) {
 	if strings.HasPrefix(address, "/") {
 		network = "unix"
 	}
-	d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	d := net.Dialer{Timeout: 10 * time.Second, KeepAliveConfig: proxy.KeepAlive}
 	return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, network, address) }, nil
 }
 

@@ -189,11 +189,11 @@ type process struct {
 	ended bool
 }
 
-func serveProcess(t *testing.T, c *config) *process {
+func serveProcess(t *testing.T, c *config, edit ...func(*exec.Cmd)) *process {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pgsluice.yaml")
-	text := fmt.Sprintf("listen: 127.0.0.1:0\nserver: {address: %q}\npolicy: %s\nledger: %s\naudit: {dir: %s}\nlog: {format: json}\npeople:\n",
-		c.Server.Address, c.Policy, c.Ledger, c.AuditDir)
+	text := fmt.Sprintf("listen: 127.0.0.1:0\nserver: {address: %q}\npolicy: %s\nledger: %s\naudit: {dir: %s}\ndrain: %s\nlog: {format: json}\npeople:\n",
+		c.Server.Address, c.Policy, c.Ledger, c.AuditDir, c.Drain)
 	for _, p := range c.People {
 		text += fmt.Sprintf("  - {name: %s, groups: [dba], password: %q}\n", p.Name, p.Password)
 	}
@@ -201,6 +201,9 @@ func serveProcess(t *testing.T, c *config) *process {
 		t.Fatal(err)
 	}
 	p := &process{Cmd: exec.Command("pgsluice", "serve", "--config", file)}
+	for _, f := range edit {
+		f(p.Cmd)
+	}
 	stderr, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,10 @@ func serverTLS(c *config) (proxy.ServerTLS, error) {
 		}
 		return proxy.ServerTLS{}, fmt.Errorf("server.tls.mode %s is not possible on a Unix-domain socket", mode)
 	}
+	direct := c.Server.TLS.Negotiation == "direct"
+	if direct && mode == "prefer" {
+		return proxy.ServerTLS{}, errors.New("server.tls.negotiation direct needs server.tls.mode require or more: there is no going back to plain text")
+	}
 	verify := strings.HasPrefix(mode, "verify-")
 	switch {
 	case verify && ca == "":
@@ -52,13 +56,36 @@ func serverTLS(c *config) (proxy.ServerTLS, error) {
 			return proxy.ServerTLS{}, fmt.Errorf("server.tls.ca cannot be used: %w", err)
 		}
 	}
-	if mode != "verify-full" {
-		t.InsecureSkipVerify = true // crypto/tls has no way to leave out the host alone
+	// crypto/tls has no way to leave out the host alone, or to take it from the
+	// common name as libpq does where there is no other name.
+	t.InsecureSkipVerify = true
+	t.VerifyConnection = func(s tls.ConnectionState) error {
 		if ca != "" {
-			t.VerifyConnection = func(s tls.ConnectionState) error { return verifyChain(s, t.RootCAs) }
+			if err := verifyChain(s, t.RootCAs); err != nil {
+				return err
+			}
 		}
+		if mode == "verify-full" {
+			return verifyHost(s.PeerCertificates[0], host)
+		}
+		return nil
 	}
-	return proxy.ServerTLS{Config: t, Required: mode != "prefer"}, nil
+	return proxy.ServerTLS{Config: t, Required: mode != "prefer", Direct: direct}, nil
+}
+
+// verifyHost checks for which host a certificate is. The manual's own example of a
+// certificate ("Creating Certificates") has the host as its common name alone.
+func verifyHost(c *x509.Certificate, host string) error {
+	if len(c.DNSNames)+len(c.IPAddresses) == 0 && c.Subject.CommonName != "" {
+		named := *c
+		if ip := net.ParseIP(c.Subject.CommonName); ip != nil {
+			named.IPAddresses = []net.IP{ip}
+		} else {
+			named.DNSNames = []string{c.Subject.CommonName}
+		}
+		c = &named
+	}
+	return c.VerifyHostname(host)
 }
 
 // verifyChain checks who signed the certificate, and not for which host.
@@ -69,6 +96,23 @@ func verifyChain(s tls.ConnectionState, roots *x509.CertPool) error {
 	}
 	_, err := s.PeerCertificates[0].Verify(o)
 	return err
+}
+
+// bothTLS is what both legs speak TLS with, read anew from its files.
+func bothTLS(c *config) (proxy.TLS, error) {
+	server, err := serverTLS(c)
+	if err != nil {
+		return proxy.TLS{}, err
+	}
+	client, err := clientTLS(c)
+	if err != nil {
+		return proxy.TLS{}, err
+	}
+	both := proxy.TLS{
+		ClientTLS: client, RequireClientTLS: c.TLS.Required || c.TLS.ClientCA != "",
+		ClientCertUser: c.TLS.ClientCert == "verify-full", ServerTLS: server,
+	}
+	return both, both.Check() // before a reload has changed anything
 }
 
 // clientTLS is what clients are offered; nil: nothing.

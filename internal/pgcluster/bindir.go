@@ -24,8 +24,7 @@ func BinDir() (string, error) {
 		}
 		return dir, nil
 	}
-	packages, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // the pattern is valid
-	if dir := newest(packages, hasServer); dir != "" {
+	if dir := newest(packaged(), hasServer); dir != "" {
 		return dir, nil
 	}
 	// pg_config may be that of a client-only package, so it is not enough.
@@ -42,6 +41,12 @@ func BinDir() (string, error) {
 	return "", ErrNoPostgreSQL
 }
 
+// packaged are the folders of Debian's and Ubuntu's packages.
+func packaged() []string {
+	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // the pattern is valid
+	return dirs
+}
+
 // newest picks the folder of the highest version: "9.6" < "15" < "18".
 func newest(dirs []string, usable func(string) bool) string {
 	best, bestVersion := "", -1.0
@@ -56,9 +61,14 @@ func newest(dirs []string, usable func(string) bool) string {
 
 func hasServer(dir string) bool {
 	for _, program := range []string{"initdb", "postgres"} {
-		if info, err := os.Stat(filepath.Join(dir, program)); err != nil || info.IsDir() {
+		if !isFile(filepath.Join(dir, program)) {
 			return false
 		}
 	}
 	return true
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
 }

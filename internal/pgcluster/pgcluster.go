@@ -290,9 +290,18 @@ func (c *Cluster) Psql(ctx context.Context, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// Bin is the path of a program of PostgreSQL ("psql", "pg_dump", "pgbench") of
-// the server's version.
-func (c *Cluster) Bin(program string) string { return filepath.Join(c.bin, program) }
+// Bin is the path of a program of PostgreSQL ("psql", "pg_dump", "pgbench"), of
+// the server's version where its folder has it. Some builds hold the server
+// alone; psql and pgbench of another version speak to it as well.
+func (c *Cluster) Bin(program string) string {
+	path := filepath.Join(c.bin, program)
+	if !isFile(path) {
+		if dir := newest(packaged(), func(dir string) bool { return isFile(filepath.Join(dir, program)) }); dir != "" {
+			return filepath.Join(dir, program)
+		}
+	}
+	return path
+}
 
 // Log is what the server has logged since it was last started.
 func (c *Cluster) Log() string {
