@@ -244,7 +244,6 @@ func (m *Measurement) add(locks []lock) error {
 			m.Sequences = append(m.Sequences, t.Name)
 		case "f":
 			m.Unmeasured = append(m.Unmeasured, Gap{Kind: GapForeignTable, Name: t.Name})
-			m.Tables = append(m.Tables, t)
 		case "r", "m", "p", "":
 			if (l.Kind == "r" || l.Kind == "m") && !l.Heap {
 				m.Unmeasured = append(m.Unmeasured, Gap{Kind: GapAccessMethod, Name: t.Name})

@@ -189,6 +189,7 @@ func atOffice(t testing.TB) (clerk, super *pgconn.PgConn) {
 	name := cluster.NewDatabase(t)
 	super = connect(t, cluster.DSN(name, cluster.Superuser))
 	run(t, super, "SET client_min_messages = error; DO $$ BEGIN CREATE ROLE clerk LOGIN; EXCEPTION WHEN duplicate_object THEN END $$;"+office+shadow)
+	run(t, super, FlushSQL)
 	return connect(t, cluster.DSN(name, "clerk")), super
 }
 
