@@ -42,6 +42,10 @@ type config struct {
 	AuditDir string
 	Console  struct{ Listen, ReloadGroup string }
 	Hold     struct{ MaxWait, Window, PendingFor time.Duration }
+	DryRun   struct {
+		Rows, Show int
+		Timeout    time.Duration
+	}
 	Limits   proxy.Limits
 	Trusted  []netip.Prefix // balancers that speak the PROXY protocol
 	Drain    time.Duration  // zero: without end
@@ -153,6 +157,12 @@ var keys = []key{
 		set: func(c *config, t string) error { return setDuration(&c.Hold.Window, t, time.Second) }},
 	{name: "hold.pending_for", value: "24h", says: "how long a ticket waits for people",
 		set: func(c *config, t string) error { return setDuration(&c.Hold.PendingFor, t, time.Second) }},
+	{name: "dry_run.rows", value: "100000", says: "a held statement is tried out and rolled back where the planner expects at most so many rows; 0: never",
+		set: func(c *config, t string) error { return setNumber(&c.DryRun.Rows, t) }},
+	{name: "dry_run.timeout", value: "5s", says: "how long each statement of a dry run may take",
+		set: func(c *config, t string) error { return setDuration(&c.DryRun.Timeout, t, time.Millisecond) }},
+	{name: "dry_run.show", value: "5", says: "how many of the rows that it would change are shown to who approves, and kept in the ledger and the audit log",
+		set: func(c *config, t string) error { return setNumber(&c.DryRun.Show, t) }},
 	{name: "limits.sessions", value: "2000", says: "sessions at once, the console's not counted",
 		set: func(c *config, t string) error { return setNumber(&c.Limits.Sessions, t) }},
 	{name: "limits.before_login", value: "100", says: "connections of one address that have not logged in; a /64 of IPv6 is one address",
