@@ -51,9 +51,15 @@ import (
 // as any role. It has no parameters; its one row has one column, for
 // DecodeMeasurement.
 //
-// Its time does not depend on how many tables the database has.
-// BenchmarkMeasurement with 20,000 tables and with 1, PostgreSQL 15 and 18: see
-// there.
+// BenchmarkMeasurement, in processor time of the server per measurement, where
+// SELECT 1 takes 0.03 ms (AMD EPYC, 2 cores, busy with other work):
+//
+//	PostgreSQL            15.20    18.4
+//	parsed anew         0.87 ms  0.90 ms  in a database with 1 table
+//	                    0.90 ms  1.07 ms  in a database with 20,000
+//	kept prepared       0.20 ms  0.17 ms  in a database with 1 table
+//	                    0.18 ms  0.30 ms  in a database with 20,000
+//	parsed anew         1.56 ms  1.59 ms  beside a session with 1,000 locks
 //
 //go:embed measure.sql
 var MeasureSQL string
@@ -62,8 +68,9 @@ const (
 	// FlushSQL makes the session report its counters, and begin at zero, when it is
 	// next idle.
 	FlushSQL = "SELECT pg_catalog.pg_stat_force_next_flush()"
-	// SettleSQL runs the triggers that wait for COMMIT. Outside of BEGIN it works
-	// before Sync, with a warning.
+	// SettleSQL runs the triggers that wait for COMMIT. In a batch without BEGIN it
+	// works too, with a warning (25P01) that is not the client's: PostgreSQL 15 sends
+	// it always, 18 where it is the first statement.
 	SettleSQL = "SET CONSTRAINTS ALL IMMEDIATE"
 )
 
