@@ -21,7 +21,9 @@
 //     run now. Not before: a statement may rely on a constraint that is checked at
 //     COMMIT only. Its errors are those that COMMIT would have given.
 //  4. COMMIT AND CHAIN and ROLLBACK AND CHAIN leave no moment in which the session
-//     is idle. Measure at once afterwards, and take Since of that.
+//     is idle. Take Since of the last measurement before it: afterwards the locks
+//     are gone, and with them the names. What was not measured before it, or
+//     happened in a transaction further up the chain, is counted again.
 //  5. Parse it anew each time (Close, Parse, Bind, Execute, all named), or be sure
 //     that nobody else could: a function may DEALLOCATE the proxy's statement and
 //     PREPARE another by its name.
