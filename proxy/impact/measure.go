@@ -21,7 +21,9 @@
 //     run now. Not before: a statement may rely on a constraint that is checked at
 //     COMMIT only. Its errors are those that COMMIT would have given.
 //  4. COMMIT AND CHAIN and ROLLBACK AND CHAIN leave no moment in which the session
-//     is idle. Measure at once afterwards, and take Since of that.
+//     is idle. Take Since of the last measurement before it: afterwards the locks
+//     are gone, and with them the names. What was not measured before it, or
+//     happened in a transaction further up the chain, is counted again.
 //  5. Parse it anew each time (Close, Parse, Bind, Execute, all named), or be sure
 //     that nobody else could: a function may DEALLOCATE the proxy's statement and
 //     PREPARE another by its name.
@@ -51,9 +53,15 @@ import (
 // as any role. It has no parameters; its one row has one column, for
 // DecodeMeasurement.
 //
-// Its time does not depend on how many tables the database has.
-// BenchmarkMeasurement with 20,000 tables and with 1, PostgreSQL 15 and 18: see
-// there.
+// BenchmarkMeasurement, in processor time of the server per measurement, where
+// SELECT 1 takes 0.03 ms (AMD EPYC, 2 cores, busy with other work):
+//
+//	PostgreSQL            15.20    18.4
+//	parsed anew         0.87 ms  0.90 ms  in a database with 1 table
+//	                    0.90 ms  1.07 ms  in a database with 20,000
+//	kept prepared       0.20 ms  0.17 ms  in a database with 1 table
+//	                    0.18 ms  0.30 ms  in a database with 20,000
+//	parsed anew         1.56 ms  1.59 ms  beside a session with 1,000 locks
 //
 //go:embed measure.sql
 var MeasureSQL string
@@ -62,8 +70,9 @@ const (
 	// FlushSQL makes the session report its counters, and begin at zero, when it is
 	// next idle.
 	FlushSQL = "SELECT pg_catalog.pg_stat_force_next_flush()"
-	// SettleSQL runs the triggers that wait for COMMIT. Outside of BEGIN it works
-	// before Sync, with a warning.
+	// SettleSQL runs the triggers that wait for COMMIT. In a batch without BEGIN it
+	// works too, with a warning (25P01) that is not the client's: PostgreSQL 15 sends
+	// it always, 18 where it is the first statement.
 	SettleSQL = "SET CONSTRAINTS ALL IMMEDIATE"
 )
 
