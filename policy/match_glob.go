@@ -153,6 +153,17 @@ func (c *nameCondition) found(s *Session, _ *Facts, _ *Action) string {
 
 func (c *nameCondition) String() string { return c.key + ": " + c.globs.String() }
 
+// AsksRole says whether a rule is about the effective role, which somebody has to
+// ask the server for.
+func (p *Policy) AsksRole() bool {
+	return slices.ContainsFunc(p.rules, func(r *Rule) bool {
+		return slices.ContainsFunc(r.matches, func(c condition) bool {
+			n, is := c.(*nameCondition)
+			return is && n.key == "role"
+		})
+	})
+}
+
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

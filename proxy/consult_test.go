@@ -64,3 +64,39 @@ rules:
 	}
 	do(through, "ROLLBACK")
 }
+
+func TestARuleForARoleIsForTheEffectiveOne(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	database := inventory(t, cluster)
+	r := serveWith(t, cluster, `
+version: 1
+defaults: {allowed: allow, unparsed: allow, unknown: allow}
+rules:
+  - {id: alice, match: {statement: [delete], role: [alice]}, action: block}
+`, nil)
+	c := connectTo(t, cluster.DSNAt(r.addr, database, cluster.Superuser))
+	for _, s := range []struct {
+		sql  string
+		runs bool
+	}{
+		{"DELETE FROM log", true},
+		{"SET ROLE alice", true},
+		{"DELETE FROM log", false},
+		{"RESET ROLE", true},
+		{"DELETE FROM log", true},
+		{"SET SESSION AUTHORIZATION alice", true},
+		{"DELETE FROM log", false},
+		{"RESET SESSION AUTHORIZATION; SELECT 1", true},
+		{"DELETE FROM log; SELECT 1", true},
+		{"SET ROLE alice; DELETE FROM log", false}, // what a message sets is not followed
+		{"SET ROLE postgres; DELETE FROM log", false},
+		{"BEGIN; SET LOCAL ROLE alice", true},
+		{"DELETE FROM log", false},
+		{"ROLLBACK", true},
+		{"DELETE FROM log", true},
+	} {
+		if _, err := c.Exec(t.Context(), s.sql, pgx.QueryExecModeSimpleProtocol); (err == nil) != s.runs {
+			t.Errorf("%s: %v", s.sql, err)
+		}
+	}
+}

@@ -326,7 +326,11 @@ func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.
 	if !settled || j.Verdict == policy.Allow && !s.widens(all) {
 		return j, all, nil
 	}
-	if all, err = s.consult(all); err != nil {
+	if err := s.learnRole(); err != nil {
+		return j, nil, err
+	}
+	defer func() { t.session.Role = "" }() // it may be another one by the next statement
+	if all, err = s.consult(all, j.Verdict == policy.Allow); err != nil {
 		return j, nil, err
 	}
 	if j = s.judgeEach(all, t.now); g.sent == 'Q' && t.now == inside && !j.Verdict.Runs() {

@@ -52,6 +52,7 @@ func (s *session) judge(facts []*policy.Facts, now txState) judgement {
 	}
 	pol := s.p.c.Policy()
 	t.session.Now = time.Now()
+	defer func(role string) { t.session.Role = role }(t.session.Role)
 	for _, f := range facts {
 		for _, state := range [...]txState{outside, inside, broken} {
 			if j.after&state == 0 {
@@ -69,8 +70,21 @@ func (s *session) judge(facts []*policy.Facts, now txState) judgement {
 			}
 		}
 		j.after = after(j.after, f.Transaction)
+		if mayChangeRole(f) {
+			t.session.Role = ""
+		}
 	}
 	return j
+}
+
+// mayChangeRole reports whether what comes behind the statement may run as another
+// role. A SET ROLE is taken back where its transaction is.
+func mayChangeRole(f *policy.Facts) bool {
+	return f.Transaction != policy.TransactionNone ||
+		slices.ContainsFunc(f.Settings, func(set policy.Setting) bool {
+			return set.Name == "" || set.Name == "all" || set.Name == "role" || set.Name == "session_authorization"
+		}) ||
+		slices.ContainsFunc(f.Actions, func(a policy.Action) bool { return a.Class == "function_call" || a.Class == "do" || a.Class == "call" })
 }
 
 // endsTransaction reports whether a statement could end a failed transaction.

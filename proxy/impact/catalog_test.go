@@ -438,3 +438,34 @@ func TestAskingTakesNoLockThatLasts(t *testing.T) {
 		t.Errorf("locks: %q, %v", rows.Rows, rows.Err)
 	}
 }
+
+// Only a table that does no more than take rows is passed over.
+func TestInsertsIntoPlainTablesAreTold(t *testing.T) {
+	clerk := database(t, shop+"CREATE TABLE off_only (a int); CREATE TRIGGER t BEFORE UPDATE ON off_only FOR EACH ROW EXECUTE FUNCTION touch();")
+	for name, want := range map[string]string{
+		"orders": "0", "users": "0", "holds": "0", "logs": "0", "nothing": "0", `Drop "Table`: "0",
+		"accounts": "1", "purge_log": "1", "vips": "1", "events": "1", "off_only": "1", "public.accounts": "1", "secret.keys": "0", "billing.accounts": "0",
+	} {
+		schema, table, qualified := strings.Cut(name, ".")
+		if !qualified {
+			schema, table = "", name
+		}
+		r := clerk.ExecParams(t.Context(), InsertsSQL, CatalogParameters([]policy.Name{relation(schema, table)}), nil, nil, nil).Read()
+		if r.Err != nil || len(r.Rows) != 1 || string(r.Rows[0][0]) != want {
+			t.Errorf("%s: %q, %v, want %s", name, r.Rows, r.Err, want)
+		}
+	}
+}
+
+func BenchmarkCatalog(b *testing.B) {
+	clerk := database(b, shop)
+	for name, sql := range map[string]string{"catalogue": CatalogSQL, "inserts": InsertsSQL} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if r := clerk.ExecParams(b.Context(), sql, CatalogParameters([]policy.Name{relation("", "accounts")}), nil, nil, nil).Read(); r.Err != nil {
+					b.Fatal(r.Err)
+				}
+			}
+		})
+	}
+}
