@@ -34,7 +34,7 @@ var said = []string{
 	`Execute ""`, `Execute ""`, `Execute "" 2`, `Execute "p" 2`, `Execute "p"`, `Close S "a"`, `Close P "p"`, `Close S ""`,
 	`Sync`, `Sync`, `Sync`, `Sync`, `Sync`, `Flush`, `Flush`,
 	`CopyData "line\n"`, `CopyData "half "`, `CopyData "1\t2\t3\n"`, `CopyData "\\.\n"`, `CopyDone`, `CopyDone`, `CopyFail "no"`,
-	`FunctionCall 0`, `FunctionCall 1299`,
+	`FunctionCall 0`, `FunctionCall 89`,
 	`Bytes "B\x00\x00\x00\x05x"`, `Bytes "E\x00\x00\x00\x04"`, `Bytes "P\x00\x00\x00\x07a\x00b"`, `Bytes "S\x00\x00\x00\x05x"`, `Bytes "H\x00\x00\x00\x05x"`,
 	`Bytes "Q\x00\x00\x00\x05x"`, `Bytes "D\x00\x00\x00\x06X\x00"`, `Bytes "F\x00\x00\x00\x05x"`, `Bytes "C\x00\x00\x00\x06X\x00"`,
 	`Bytes "y\x00\x00\x00\x04"`, `Bytes "S\x00\x00\x00\x02"`, `Bytes "p\x00\x00\x00\x04"`, `Bytes "S\x7f\xff\xff\xff"`, `Bytes "X\x00\x00\x00\x04"`,

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -14,9 +16,10 @@ import (
 )
 
 const (
-	serverBuffer = 16 << 10
-	// bulkBuffer is what the buffer grows to while the server sends more than
-	// fits: COPY out and large results go through in fewer reads.
+	// serverBuffer is what an idle session keeps for reading.
+	serverBuffer = 4 << 10
+	// bulkBuffer is what is read into while the server sends more than that: COPY
+	// out and large results go through in fewer reads.
 	bulkBuffer = 128 << 10
 	// maxWhole bounds the messages of the server that are looked at as a whole
 	// (errors, notices, notifications, parameters).
@@ -26,8 +29,9 @@ const (
 // serverReader is the state of the server goroutine.
 type serverReader struct {
 	buf  []byte
-	w    int   // end of what has been read into buf
-	rest int64 // bytes still to come of a message that is passed on unseen
+	lent *[]byte // buf, if it is one of bulkBuffers
+	w    int     // end of what has been read into buf
+	rest int64   // bytes still to come of a message that is passed on unseen
 
 	altered bool   // something must not go to the client as it came
 	out     []byte // what goes instead, when altered
@@ -59,10 +63,11 @@ func (s *session) fromServer() error {
 		if n > 0 {
 			full := r.w+n == len(r.buf)
 			r.w += n
-			if err := s.relay(&r); err != nil {
+			owes, err := s.relay(&r)
+			if err != nil {
 				return err
 			}
-			r.resize(full)
+			r.resize(full, owes)
 		}
 		if err != nil {
 			return fmt.Errorf("read from server: %w", err)
@@ -70,37 +75,53 @@ func (s *session) fromServer() error {
 	}
 }
 
-// resize lets the buffer follow the traffic: an idle session keeps a small one.
-func (r *serverReader) resize(full bool) {
+// bulkBuffers are lent to sessions whose server sends much. With 16 KiB of its own
+// for each, 5,000 idle TLS sessions took 315 MB; with 4 KiB and these,
+// MEASURED MB (BenchmarkIdleTLS in cmd/pgsluice).
+var bulkBuffers = sync.Pool{New: func() any { b := make([]byte, bulkBuffer); return &b }}
+
+// resize lets the buffer follow the traffic. full says that the last read filled
+// it, owes that the server has more to say.
+func (r *serverReader) resize(full, owes bool) {
 	switch {
 	case full && len(r.buf) < bulkBuffer:
-	case !full && len(r.buf) > serverBuffer && r.w <= serverBuffer/2 && r.rest == 0:
-		r.buf = append(make([]byte, 0, serverBuffer), r.buf[:r.w]...)[:serverBuffer]
-		return
-	default:
-		return
+		r.lent = bulkBuffers.Get().(*[]byte)
+		copy(*r.lent, r.buf[:r.w])
+		r.buf = *r.lent
+	case !owes && len(r.buf) > serverBuffer && r.w <= serverBuffer/2 && r.rest == 0:
+		kept := append(make([]byte, 0, serverBuffer), r.buf[:r.w]...)[:serverBuffer]
+		r.giveBack()
+		r.buf = kept
 	}
-	r.grow(2 * len(r.buf))
+}
+
+// giveBack ends the loan of a bulk buffer, if there is one.
+func (r *serverReader) giveBack() {
+	if r.lent != nil {
+		bulkBuffers.Put(r.lent)
+		r.lent, r.buf = nil, nil
+	}
 }
 
 func (r *serverReader) grow(size int) {
 	bigger := make([]byte, size)
 	copy(bigger, r.buf[:r.w])
+	r.giveBack()
 	r.buf = bigger
 }
 
-// relay sends on what has been read.
-func (s *session) relay(r *serverReader) error {
+// relay sends on what has been read. It reports whether the server owes more.
+func (s *session) relay(r *serverReader) (owes bool, err error) {
 	r.altered, r.from, r.out, r.poke = false, 0, r.out[:0], false
 	pos := 0
 	if r.rest > 0 {
 		pos = int(min(r.rest, int64(r.w)))
 		r.rest -= int64(pos)
 	}
-	pos, settled, err := s.scanned(r, pos)
+	pos, settled, owes, err := s.scanned(r, pos)
 	s.withdrawSignalled(r)
 	if err != nil {
-		return fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
+		return owes, fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
 	}
 	if len(r.send) > 0 {
 		if !r.writing {
@@ -109,7 +130,7 @@ func (s *session) relay(r *serverReader) error {
 		_, err := s.client.Write(r.send)
 		s.clientWrite.Unlock()
 		if err != nil {
-			return fmt.Errorf("write to client: %w", err)
+			return owes, fmt.Errorf("write to client: %w", err)
 		}
 	}
 	if settled != nil {
@@ -123,13 +144,13 @@ func (s *session) relay(r *serverReader) error {
 	if r.poke {
 		s.wakeClientReader()
 	}
-	return nil
+	return owes, nil
 }
 
 // scanned is scanServer with the lock taken, and given back also by a panic: others
 // need it to see how the session ends. It returns what to close once the client
 // has what it was sent.
-func (s *session) scanned(r *serverReader, pos int) (_ int, settled chan struct{}, err error) {
+func (s *session) scanned(r *serverReader, pos int) (_ int, settled chan struct{}, owes bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	pos, err = s.scanServer(r, pos)
@@ -144,7 +165,7 @@ func (s *session) scanned(r *serverReader, pos int) (_ int, settled chan struct{
 	if s.kept != nil && err == nil {
 		s.keep(r)
 	}
-	return pos, settled, err
+	return pos, settled, !s.q.empty(), err
 }
 
 // keep keeps back what was read. The caller holds mu.
@@ -246,7 +267,7 @@ func (s *session) serverSays(r *serverReader, typ byte, at, next int) error {
 				r.replace(at, next, merged)
 				return nil
 			}
-			r.replace(at, at, negotiateFrame(newestProtocol, s.start.stripped))
+			r.replace(at, at, negotiateFrame(min(s.start.requested, newestProtocol), s.start.stripped))
 		}
 	}
 	switch typ {
@@ -356,7 +377,10 @@ func (s *session) copyStarted(typ byte) error {
 	case 'G':
 		s.q.copyInStarted()
 	case 'W':
-		return fmt.Errorf("server began CopyBoth outside replication")
+		if !s.start.wantsReplication() {
+			return errors.New("server began CopyBoth outside replication")
+		}
+		s.q.copyInStarted() // as to what the client sends
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func readStartupPacket(r io.Reader) (code uint32, body []byte, err error) {
 	}
 	n := binary.BigEndian.Uint32(length[:])
 	if n < 8 || n > maxStartup {
-		return 0, nil, &protocolError{"invalid length of startup packet"}
+		return 0, nil, errors.New("invalid length of startup packet") // PostgreSQL, too, tells nobody but its log
 	}
 	packet := make([]byte, n-4)
 	if _, err := io.ReadFull(r, packet); err != nil {

@@ -44,9 +44,6 @@ func nodeSuite(dir string) suite {
 		results := map[string]outcome{}
 		env := append(pgcluster.CleanEnv(), "PGHOST=127.0.0.1", "PGPORT="+t.port, "PGUSER=node", "PGPASSWORD=secret", "PGDATABASE=node",
 			"SCRAM_TEST_PGUSER=", "PGTESTNOSSL=1")
-		if out, err := program(ctx, dir, env, "node", "script/create-test-tables.js"); err != nil {
-			return nil, fmt.Errorf("create-test-tables: %w: %s", err, out)
-		}
 		for _, file := range files {
 			out, err := program(ctx, dir, env, "node", file)
 			o := outcome{result: passed, said: out}
@@ -93,7 +90,7 @@ func psycopgSuite(dir string) suite {
 		}
 		report := filepath.Join(t.cluster.Dir, "psycopg.xml")
 		python := "/usr/bin/python3" // the distribution's, which its packages are for
-		cmd := exec.CommandContext(ctx, python, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-m", "not proxy and not slow and not timing",
+		cmd := exec.CommandContext(ctx, python, "-m", "pytest", "-o", "cache_dir="+filepath.Join(t.cluster.Dir, "pytest"), "-q", "-m", "not proxy and not slow and not timing",
 			"--junitxml", report, "tests")
 		cmd.Dir = dir
 		cmd.Env = append(pgcluster.CleanEnv(), "PSYCOPG_TEST_DSN=host=127.0.0.1 port="+t.port+" user=psycopg password=secret dbname=psycopg", "PYTHONDONTWRITEBYTECODE=1")

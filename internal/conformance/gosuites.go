@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -120,16 +121,12 @@ func goResults(events []byte) (map[string]outcome, error) {
 		var e struct{ Action, Package, Test, Output string }
 		switch err := decoder.Decode(&e); {
 		case errors.Is(err, io.EOF):
-			for name := range results {
-				if i := strings.LastIndex(name, "/"); i > 0 && strings.Contains(name[:i], ".Test") {
-					delete(results, name[:i])
-				}
-			}
+			dropParents(results)
 			return results, nil
 		case err != nil:
 			return nil, fmt.Errorf("read the results: %w", err)
 		}
-		name := e.Package + "." + e.Test
+		name := temporary.ReplaceAllString(e.Package+"."+e.Test, "TMP")
 		switch e.Action {
 		case "output":
 			if said[name] == nil {
@@ -145,6 +142,21 @@ func goResults(events []byte) (map[string]outcome, error) {
 				o.said = said[name].String()
 			}
 			results[name] = o
+		}
+	}
+}
+
+// temporary is a folder that a test has in its name.
+var temporary = regexp.MustCompile(`/tmp/\w+/\d+`)
+
+// dropParents leaves only the tests that have no subtests.
+func dropParents(results map[string]outcome) {
+	for _, name := range keys(results) {
+		test := strings.LastIndex(name, ".Test")
+		for i := range name {
+			if name[i] == '/' && i > test && test >= 0 {
+				delete(results, name[:i])
+			}
 		}
 	}
 }
