@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/pgsluice/pgsluice/policy"
 )
@@ -120,6 +121,31 @@ func (s *session) followBatch(ctx context.Context, frame []byte) error {
 	t.put(frame, o)
 	t.endBatch()
 	return nil
+}
+
+// endOpenBatch sends a Sync of the proxy's own before a Query that has to be
+// measured and comes in an extended batch that is on the server, where that makes
+// no difference: in a transaction block, or behind nothing but reads.
+func (s *session) endOpenBatch(all [][]*policy.Facts) error {
+	t := &s.toServer
+	pol := s.p.c.Policy()
+	if !t.batchSent || !pol.Measures() || t.now != inside && (t.work.digest != nil || t.controls) ||
+		!slices.ContainsFunc(all, func(facts []*policy.Facts) bool {
+			return slices.ContainsFunc(facts, func(f *policy.Facts) bool { return pol.NeedsImpact(&t.session, f) })
+		}) {
+		return nil
+	}
+	s.mu.Lock()
+	failed := s.q.skipping
+	s.mu.Unlock()
+	if failed {
+		return nil
+	}
+	t.put([]byte{'S', 0, 0, 0, 4}, owed{sent: 'S', for_: swallow})
+	t.endBatch()
+	s.inBatch()
+	_, err := s.settle()
+	return err
 }
 
 // refuseCodeAlone refuses a batch that goes to the server before its Sync, if

@@ -72,6 +72,9 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 		o = o.with()
 		o.cancels = pid
 	}
+	if err := s.endOpenBatch(all); err != nil {
+		return err
+	}
 	s.stageGated(frame, o, j, all, waits)
 	return s.endQuery(ctx, 'Q', facts)
 }

@@ -70,7 +70,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 				continue
 			}
 			w.tell(s, f)
-			w.lock(f)
+			w.lock(f, asked)
 			t.dirty = true
 			if !pol.NeedsImpact(&t.session, f) {
 				proven := f.Proven()
@@ -121,7 +121,7 @@ func (w *work) continues(s *session, p *piece) {
 	for _, f := range p.facts {
 		if !f.ReadOnly() && !endsBlock(f) {
 			w.tell(s, f)
-			w.lock(f)
+			w.lock(f, false)
 			w.risky = w.risky || p.risky
 			if w.facts == nil {
 				w.facts = f
@@ -161,16 +161,20 @@ func (w *work) add(kind byte, b []byte) {
 	w.digest.Write(b) // a hash never fails
 }
 
-// lock notes what a statement locks because that is what it is for.
-func (w *work) lock(f *policy.Facts) {
+// lock notes what a statement locks because that is what it is for. TRUNCATE and
+// DROP are to be counted all the same, but where people are asked about them or
+// they find nothing.
+func (w *work) lock(f *policy.Facts, asked bool) {
 	for i := range f.Actions {
 		a := &f.Actions[i]
-		if !a.Class.In("ddl") && !a.Class.In("drop") && a.Class != "truncate" && a.Class != "lock_table" && a.Class != "vacuum_full" && a.Class != "cluster" {
+		switch {
+		case (a.Class == "truncate" || a.Class.In("drop")) && !asked && !a.Empty:
 			continue
-		}
-		w.locks = append(w.locks, a.Tables...)
-		for _, c := range a.Cascades {
-			w.locks = append(w.locks, c.Table)
+		case a.Class == "truncate", a.Class.In("ddl"), a.Class == "lock_table", a.Class == "vacuum_full", a.Class == "cluster":
+			w.locks = append(w.locks, a.Tables...)
+			for _, c := range a.Cascades {
+				w.locks = append(w.locks, c.Table)
+			}
 		}
 	}
 }
