@@ -135,17 +135,16 @@ func (s *session) endOpenBatch(all [][]*policy.Facts) error {
 		}) {
 		return nil
 	}
-	s.mu.Lock()
-	failed := s.q.skipping
-	s.mu.Unlock()
-	if failed {
-		return nil
+	failed, err := s.awaitOpenBatch()
+	if failed || err != nil { // the server discards the Query
+		return err
 	}
-	t.put([]byte{'S', 0, 0, 0, 4}, owed{sent: 'S', for_: swallow})
+	if _, err := s.put(nil, 1); err != nil {
+		return err
+	}
 	t.endBatch()
 	s.inBatch()
-	_, err := s.settle()
-	return err
+	return nil
 }
 
 // refuseCodeAlone refuses a batch that goes to the server before its Sync, if

@@ -150,30 +150,38 @@ func (s *session) show(names []string) ([]string, error) {
 	return values, err
 }
 
-// inOpenBatch asks within the client's own open batch, of which part is on the
-// server already. A question that may fail takes the batch along: the server then
-// discards what comes up to Sync.
-func (s *session) inOpenBatch(messages []byte, closes int, mayFail bool) ([][]byte, error) {
-	flush := []byte{'H', 0, 0, 0, 4}
+// flushFrame is a Flush.
+var flushFrame = [...]byte{'H', 0, 0, 0, 4}
+
+// awaitOpenBatch waits until what is on the server of the open batch has been
+// answered, and reports whether it has failed.
+func (s *session) awaitOpenBatch() (failed bool, err error) {
 	s.mu.Lock()
 	unanswered := !s.q.empty()
 	s.mu.Unlock()
 	if unanswered {
-		if _, err := s.server.Write(flush); err != nil {
-			return nil, fmt.Errorf("write to server: %w", err)
+		if _, err := s.server.Write(flushFrame[:]); err != nil {
+			return false, fmt.Errorf("write to server: %w", err)
 		}
 	}
 	s.mu.Lock()
-	err := s.waitOwed(0)
-	skipping := s.q.skipping
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	err = s.waitOwed(0)
+	return s.q.skipping, err
+}
+
+// inOpenBatch asks within the client's own open batch, of which part is on the
+// server already. A question that may fail takes the batch along: the server then
+// discards what comes up to Sync.
+func (s *session) inOpenBatch(messages []byte, closes int, mayFail bool) ([][]byte, error) {
+	failed, err := s.awaitOpenBatch()
 	switch {
 	case err != nil:
 		return nil, err
-	case skipping:
+	case failed:
 		return nil, errNotNow
 	}
-	return s.ask(append(messages, flush...), &question{closes: closes, mayFail: mayFail})
+	return s.ask(append(messages, flushFrame[:]...), &question{closes: closes, mayFail: mayFail})
 }
 
 // execution appends the messages that run one statement and leave nothing
