@@ -129,11 +129,14 @@ func (s *session) followBatch(ctx context.Context, frame []byte) error {
 func (s *session) endOpenBatch(all [][]*policy.Facts) error {
 	t := &s.toServer
 	pol := s.p.c.Policy()
-	if !t.batchSent || !pol.Measures() || t.now != inside && (t.work.digest != nil || t.controls) ||
+	if !t.batchSent || len(t.held) > 0 || !pol.Measures() || t.now != inside && (t.work.digest != nil || t.controls) ||
 		!slices.ContainsFunc(all, func(facts []*policy.Facts) bool {
 			return slices.ContainsFunc(facts, func(f *policy.Facts) bool { return pol.NeedsImpact(&t.session, f) })
 		}) {
 		return nil
+	}
+	if err := s.flush(); err != nil {
+		return err
 	}
 	failed, err := s.awaitOpenBatch()
 	if failed || err != nil { // the server discards the Query
