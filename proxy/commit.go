@@ -333,6 +333,16 @@ func (s *session) settleWork(ctx context.Context, state approval.State, outcome 
 	t.work = work{}
 }
 
+// settleEnded is settleWork where the server has ended the transaction, in one way
+// or the other.
+func (s *session) settleEnded(ctx context.Context) {
+	if tag := s.kept.lastTag(); tag != "ROLLBACK" {
+		s.settleWork(ctx, approval.Done, tag)
+		return
+	}
+	s.settleWork(ctx, approval.Failed, "rolled back")
+}
+
 // unseen says in the log what must not happen: something was committed that the
 // commit gate has not seen.
 func (s *session) unseen(why string) {

@@ -107,9 +107,10 @@ func (s *session) followBatch(ctx context.Context, frame []byte) error {
 		if err := s.flush(); err != nil {
 			return err
 		}
-		s.mu.Lock()
-		t.carried = s.q.copyIn
-		s.mu.Unlock()
+		var err error
+		if t.carried, err = s.awaitData(); err != nil {
+			return err
+		}
 		// The server ignores a Sync among COPY data, or has rolled the COPY back.
 		if t.now != inside && !t.carried {
 			if _, err := s.judgeOpenBatch(ctx); err != nil {
@@ -123,31 +124,37 @@ func (s *session) followBatch(ctx context.Context, frame []byte) error {
 	return nil
 }
 
-// endOpenBatch sends a Sync of the proxy's own before a Query that has to be
-// measured and comes in an extended batch that is on the server, where that makes
-// no difference: in a transaction block, or behind nothing but reads.
-func (s *session) endOpenBatch(all [][]*policy.Facts) error {
+// endOpenBatch sends a Sync of the proxy's own before a Query or FunctionCall that
+// comes in an extended batch and has to be measured, where that makes no
+// difference: in a transaction block, or behind nothing but reads. It reports
+// whether the batch has failed: the server then discards what comes.
+func (s *session) endOpenBatch(all [][]*policy.Facts) (failed bool, err error) {
 	t := &s.toServer
 	pol := s.p.c.Policy()
-	if !t.batchSent || len(t.held) > 0 || !pol.Measures() || t.now != inside && (t.work.digest != nil || t.controls) ||
-		!slices.ContainsFunc(all, func(facts []*policy.Facts) bool {
-			return slices.ContainsFunc(facts, func(f *policy.Facts) bool { return pol.NeedsImpact(&t.session, f) })
-		}) {
-		return nil
+	if len(t.owed) == t.batchOwed && !t.batchSent || len(t.held) > 0 || !pol.Measures() {
+		return false, nil
+	}
+	if !t.risky && !slices.ContainsFunc(all, func(facts []*policy.Facts) bool {
+		return slices.ContainsFunc(facts, func(f *policy.Facts) bool { return pol.NeedsImpact(&t.session, f) || t.toMeasure(facts) })
+	}) {
+		return false, nil
+	}
+	if s.refuseCodeAlone(); t.discarding {
+		return true, nil
 	}
 	if err := s.flush(); err != nil {
-		return err
+		return false, err
 	}
-	failed, err := s.awaitOpenBatch()
-	if failed || err != nil { // the server discards the Query
-		return err
+	failed, err = s.awaitOpenBatch()
+	if failed || err != nil || t.now != inside && (t.work.digest != nil || t.controls) {
+		return failed, err
 	}
 	if _, err := s.put(nil, 1); err != nil {
-		return err
+		return false, err
 	}
 	t.endBatch()
 	s.inBatch()
-	return nil
+	return false, nil
 }
 
 // refuseCodeAlone refuses a batch that goes to the server before its Sync, if
@@ -165,13 +172,23 @@ func (s *session) refuseCodeAlone() {
 // measured reads COPY data.
 func (s *session) whileCopying(ctx context.Context, typ byte, frame []byte) error {
 	t := &s.toServer
+	if t.discarding && typ != 'S' {
+		return nil
+	}
 	switch typ {
 	case 'c', 'f':
 		t.put(frame, owed{sent: copyDone, for_: forward})
 	case 'S':
+		t.discarding = false
 		t.put(frame, owed{sent: 'S', for_: forward})
 	default:
-		return errDuringCopy
+		s.mu.Lock()
+		copying := s.q.copyIn
+		s.mu.Unlock()
+		if copying || t.following.sent != 'B' {
+			return errDuringCopy
+		}
+		s.refuse('B', "", entangled(t.work.about()))
 	}
 	if err := s.flush(); err != nil {
 		return err

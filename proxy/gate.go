@@ -72,8 +72,14 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 		o = o.with()
 		o.cancels = pid
 	}
-	if err := s.endOpenBatch(all); err != nil {
+	failed, err := s.endOpenBatch(all)
+	if err != nil || s.toServer.discarding {
 		return err
+	}
+	if failed {
+		s.toServer.put(frame, o)
+		s.toServer.endBatch()
+		return nil
 	}
 	s.stageGated(frame, o, j, all, waits)
 	return s.endQuery(ctx, 'Q', facts)
@@ -254,6 +260,15 @@ func (s *session) functionCall(ctx context.Context, frame []byte) error {
 		if j, all, waits, refused, err = s.challenge(ctx, g); refused || err != nil {
 			return err
 		}
+	}
+	failed, err := s.endOpenBatch(all)
+	if err != nil || s.toServer.discarding {
+		return err
+	}
+	if failed {
+		s.toServer.put(frame, owed{sent: 'F', for_: forward})
+		s.toServer.endBatch()
+		return nil
 	}
 	s.stageGated(frame, owed{sent: 'F', for_: forward}, j, all, waits)
 	return s.endQuery(ctx, 'F', all[0])

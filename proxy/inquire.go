@@ -170,6 +170,22 @@ func (s *session) awaitOpenBatch() (failed bool, err error) {
 	return s.q.skipping, err
 }
 
+// awaitData waits until what is on the server of the open batch has been answered,
+// or reads COPY data, and reports whether it does.
+func (s *session) awaitData() (data bool, err error) {
+	s.mu.Lock()
+	unanswered := !s.q.empty() && !s.q.copyIn
+	s.mu.Unlock()
+	if unanswered { // a server that reads COPY data ignores it
+		if _, err := s.server.Write(flushFrame[:]); err != nil {
+			return false, fmt.Errorf("write to server: %w", err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waitOwedOrData(0)
+}
+
 // inOpenBatch asks within the client's own open batch, of which part is on the
 // server already. A question that may fail takes the batch along: the server then
 // discards what comes up to Sync.

@@ -156,6 +156,39 @@ func commits(f *policy.Facts) bool {
 	return f.Transaction == policy.TransactionCommit || f.Transaction == policy.TransactionCommitAndChain
 }
 
+// join sends the next piece together with the end of the transaction that comes
+// behind it, outside a transaction block: there ROLLBACK takes the piece back, AND
+// CHAIN fails and takes it along, and only COMMIT leaves it.
+func (r *run) join() {
+	p := &r.pieces[r.next]
+	if p.begins || p.ends || r.next+1 == len(r.pieces) {
+		return
+	}
+	end := &r.pieces[r.next+1]
+	if slices.ContainsFunc(end.facts, func(f *policy.Facts) bool { return f.Transaction == policy.TransactionCommit }) {
+		return
+	}
+	text := queryText(p.frames)
+	text += queryText(end.frames)[len(text):]
+	end.frames = appendFrame(nil, 'Q', func(b []byte) []byte { return appendCString(b, text) })
+	end.facts = append(slices.Clone(p.facts), end.facts...)
+	end.owed = p.owed
+	if hasEffects(end.facts) {
+		end.owed[0].owed = end.owed[0].with()
+		end.owed[0].effects = end.facts
+	}
+	r.next++
+}
+
+// inBlock reports whether a piece is an error outside a transaction block, and so
+// changes nothing there: SAVEPOINT and the like. Within the proxy's own it would be
+// none.
+func (p *piece) inBlock() bool {
+	return slices.ContainsFunc(p.facts, func(f *policy.Facts) bool {
+		return f.Transaction == policy.TransactionSavepoint || f.Transaction == policy.TransactionRollbackTo
+	})
+}
+
 // restage stages a piece again.
 func (t *stage) restage(p *piece) {
 	at := len(t.out)
@@ -184,11 +217,15 @@ func (s *session) advance(ctx context.Context, r *run) error {
 		p := &r.pieces[r.next]
 		t.work.continues(s, p)
 		tx, _ := s.status()
+		if tx == 'I' {
+			r.join()
+			p = &r.pieces[r.next]
+		}
 		if tx == 'T' {
 			if refused, err := s.before(ctx, r, p); refused || err != nil {
 				return err
 			}
-		} else if tx == 'I' && p.risky && !p.begins && !p.ends {
+		} else if tx == 'I' && p.risky && !p.begins && !p.ends && !p.inBlock() {
 			if failure, err := failureOf(s.begin(t.unclean || r.next > 0 && t.dirty)); failure != nil || err != nil {
 				return errors.Join(err, s.failLast(ctx, r, failure))
 			}
@@ -339,7 +376,7 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 	wrapped := r.wrapped
 	r.wrapped = false
 	switch {
-	case wrapped && failed == cannotBeInBlock && p.utility():
+	case wrapped && failed == cannotBeInBlock && len(r.pieces) == 1 && p.utility():
 		if err := s.rollback(); err != nil {
 			return false, err
 		}
@@ -365,7 +402,7 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 			return over, err
 		}
 	case tx == 'T' && p.ends:
-		s.settleWork(ctx, approval.Done, s.kept.lastTag())
+		s.settleEnded(ctx)
 		t.work.since = t.last
 	case tx == 'T':
 		if r.granted {
@@ -382,7 +419,7 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 		if wrapped || p.risky && !p.ends && t.work.risky {
 			s.unseen(string(p.facts[0].Class))
 		}
-		s.settleWork(ctx, approval.Done, s.kept.lastTag())
+		s.settleEnded(ctx)
 	}
 	r.next++
 	if r.next < len(r.pieces) {
