@@ -143,6 +143,7 @@ func (s *session) inBatch() {
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
 	t.unsettling, t.controls, t.unclean = false, false, t.dirty
 	t.carried = t.carried && s.busy()
+	t.batchSent = t.carried
 	t.risky = t.risky && t.carried
 	clear(t.bound)
 	t.now = s.transaction(len(t.owed) == 0)
