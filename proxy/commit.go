@@ -41,16 +41,22 @@ func (s *session) begin(zero bool) error {
 	return err
 }
 
-// commit ends it. The ErrorResponse is that of a commit that failed.
+// commit ends it. The ErrorResponse is that of a commit that failed. It may wait
+// for a standby, however long.
 func (s *session) commit() (failure []byte, err error) {
-	_, err = s.put(execution(nil, "COMMIT", nil), 1)
+	sync := []byte{'S', 0, 0, 0, 4}
+	_, err = s.ask(append(execution(nil, "COMMIT", nil), sync...), &question{syncs: 1, mayFail: true, patient: true})
 	return failureOf(err)
 }
 
 // rollback takes back what the transaction did. A server that does not do so has
-// ended the session.
+// ended the session; but a CancelRequest may come late and hit the ROLLBACK.
 func (s *session) rollback() error {
-	if _, err := s.put(execution(nil, "ROLLBACK", nil), 1); err != nil {
+	_, err := s.put(execution(nil, "ROLLBACK", nil), 1)
+	if errors.Is(err, errCancelled) {
+		_, err = s.put(execution(nil, "ROLLBACK", nil), 1)
+	}
+	if err != nil {
 		return fmt.Errorf("roll back: %w", err)
 	}
 	return nil
@@ -67,12 +73,8 @@ func codeOf(failure []byte) string {
 
 // failureOf takes the server's own error, which is the client's, out of err.
 func failureOf(err error) ([]byte, error) {
-	var failed *questionFailed
-	switch {
-	case errors.As(err, &failed):
+	if failed := (*questionFailed)(nil); errors.As(err, &failed) {
 		return failed.frame, nil
-	case errors.Is(err, errCancelled):
-		return cancelledByUser("", 0).frame("ERROR"), nil
 	}
 	return nil, err
 }
@@ -82,10 +84,10 @@ func failureOf(err error) ([]byte, error) {
 // first: it would be done behind the measurement otherwise. A failure of that is
 // the client's, as it would have been at its commit.
 func (s *session) measured(ending bool) (v verdictOf, failure []byte, err error) {
-	m, failure, err := s.measurement(execution(nil, impact.MeasureSQL, nil), 2)
+	m, failure, err := s.measurement(execution(nil, impact.MeasureSQL, nil), &question{closes: closesPerExecution})
 	if m != nil && ending && m.Deferred {
 		settling := execution(nil, impact.SettleSQL, nil)
-		m, failure, err = s.measurement(execution(settling, impact.MeasureSQL, nil), 4)
+		m, failure, err = s.measurement(execution(settling, impact.MeasureSQL, nil), &question{closes: 2 * closesPerExecution, patient: true})
 	}
 	if failure != nil || err != nil {
 		return v, failure, err
@@ -98,13 +100,16 @@ func (s *session) measured(ending bool) (v verdictOf, failure []byte, err error)
 	return s.judged(s.impact(m)), nil, nil
 }
 
-func (s *session) measurement(messages []byte, closes int) (*impact.Measurement, []byte, error) {
+// measurement asks q, which ends with so many CloseComplete in an open batch.
+func (s *session) measurement(messages []byte, q *question) (*impact.Measurement, []byte, error) {
 	var rows [][]byte
 	var err error
+	q.mayFail = true
 	if s.toServer.batchSent {
-		rows, err = s.inOpenBatch(messages, closes, true)
+		rows, err = s.inOpenBatch(messages, q)
 	} else {
-		rows, err = s.put(messages, 1)
+		q.closes, q.syncs = 0, 1
+		rows, err = s.ask(append(messages, 'S', 0, 0, 0, 4), q)
 	}
 	failure, err := failureOf(err)
 	if failure != nil || err != nil {

@@ -39,6 +39,7 @@ type dryStatement struct {
 // execution appends the messages that run it and leave nothing behind, with text
 // around it.
 func (d dryStatement) execution(b []byte, before, after string) []byte {
+	b = closeAsked(b)
 	b = appendFrame(b, 'P', func(b []byte) []byte {
 		b = appendCString(appendCString(b, askName), before+d.sql+after)
 		if len(d.types) < 2 {
@@ -54,8 +55,7 @@ func (d dryStatement) execution(b []byte, before, after string) []byte {
 		return append(append(b, d.parameters...), 0, 0) // the answer as text
 	})
 	b = appendFrame(b, 'E', func(b []byte) []byte { return append(appendCString(b, askName), 0, 0, 0, 0) })
-	b = appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'P'), askName) })
-	return appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'S'), askName) })
+	return closeAsked(b)
 }
 
 // dry is what a dry run has shown.
@@ -88,15 +88,16 @@ func (s *session) dryRun(h held) (*dry, error) {
 		c.Show = 0
 		d, err = s.try(st, h, c)
 	}
+	var failed *questionFailed
 	switch {
 	case err == nil && d.impact != nil:
 		d.words += fmt.Sprintf("; it took %s", time.Since(began).Round(time.Millisecond))
-	case errors.Is(err, errFailed):
-		var failed *questionFailed
-		errors.As(err, &failed)
+	case errors.As(err, &failed) && !s.cancelled(): // by its own time limit, perhaps
 		d, err = &dry{words: "a dry run failed with SQLSTATE " + failed.code}, nil
 	}
-	t.dirty, t.unclean = false, false
+	// What was not measured stays in the counters.
+	t.dirty = err != nil || d.impact == nil
+	t.unclean = t.dirty
 	return d, errors.Join(err, s.rollbackIfOpen())
 }
 

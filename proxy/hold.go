@@ -323,6 +323,13 @@ func (s *session) endHold(h *hold) (cancelled bool) {
 	return h.once
 }
 
+// cancelled reports whether the client has cancelled what is held.
+func (s *session) cancelled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holding != nil && s.holding.once
+}
+
 // cancelHold withdraws what is held, if anything is. It reports whether it did.
 func (s *session) cancelHold() bool {
 	s.mu.Lock()

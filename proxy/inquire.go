@@ -31,6 +31,7 @@ type question struct {
 	syncs   int      // ReadyForQuerys to come
 	closes  int      // CloseCompletes to come, where no ReadyForQuery will
 	mayFail bool
+	patient bool // it is the client's own doing, and may take as long as that
 	settled chan struct{}
 }
 
@@ -44,8 +45,8 @@ var errFailed = errors.New("the server answered with an error")
 // anything was looked up or done.
 var errSyntax = errors.New("a syntax error")
 
-// errCancelled says that the client cancelled while its statement was looked
-// into.
+// errCancelled says that the server stopped a question by itself: the client has
+// cancelled, or a time limit of the session is over.
 var errCancelled = errors.New("cancelled by the client")
 
 const (
@@ -120,6 +121,9 @@ func (s *session) refusesSyntax(text string) (bool, error) {
 	return false, err
 }
 
+// closesPerExecution is how many CloseComplete an execution is answered with.
+const closesPerExecution = 4
+
 // show asks for the values of settings. SHOW takes neither a snapshot nor a
 // savepoint: it fails only if it is cancelled.
 func (s *session) show(names []string) ([]string, error) {
@@ -136,7 +140,7 @@ func (s *session) show(names []string) ([]string, error) {
 	var rows [][]byte
 	var err error
 	if s.toServer.batchSent {
-		rows, err = s.inOpenBatch(messages, 2*len(names), false)
+		rows, err = s.inOpenBatch(messages, &question{closes: closesPerExecution * len(names)})
 	} else {
 		rows, err = s.put(messages, 1)
 	}
@@ -189,7 +193,7 @@ func (s *session) awaitData() (data bool, err error) {
 // inOpenBatch asks within the client's own open batch, of which part is on the
 // server already. A question that may fail takes the batch along: the server then
 // discards what comes up to Sync.
-func (s *session) inOpenBatch(messages []byte, closes int, mayFail bool) ([][]byte, error) {
+func (s *session) inOpenBatch(messages []byte, q *question) ([][]byte, error) {
 	failed, err := s.awaitOpenBatch()
 	switch {
 	case err != nil:
@@ -197,12 +201,12 @@ func (s *session) inOpenBatch(messages []byte, closes int, mayFail bool) ([][]by
 	case failed:
 		return nil, errNotNow
 	}
-	return s.ask(append(messages, flushFrame[:]...), &question{closes: closes, mayFail: mayFail})
+	return s.ask(append(messages, flushFrame[:]...), q)
 }
 
-// execution appends the messages that run one statement and leave nothing
-// behind.
+// execution appends the messages that run one statement and leave nothing behind.
 func execution(b []byte, sql string, parameters [][]byte) []byte {
+	b = closeAsked(b)
 	b = appendFrame(b, 'P', func(b []byte) []byte {
 		return append(appendCString(appendCString(b, askName), sql), 0, 0)
 	})
@@ -216,6 +220,12 @@ func execution(b []byte, sql string, parameters [][]byte) []byte {
 		return append(b, 0, 0)
 	})
 	b = appendFrame(b, 'E', func(b []byte) []byte { return append(appendCString(b, askName), 0, 0, 0, 0) })
+	return closeAsked(b)
+}
+
+// closeAsked appends the Closes of a question's portal and statement. They come
+// first, too: a question that failed has left both behind.
+func closeAsked(b []byte) []byte {
 	b = appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'P'), askName) })
 	return appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'S'), askName) })
 }
@@ -246,6 +256,9 @@ func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
 		case <-s.gone:
 			return nil, io.EOF
 		case <-limit.C:
+			if q.patient {
+				continue
+			}
 			if q.late {
 				return nil, errors.New("the server answers neither the proxy's question nor its cancel")
 			}
@@ -254,28 +267,29 @@ func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
 			limit.Reset(askLimit)
 		}
 	}
-	switch q.code {
-	case "":
+	if q.code == "" {
 		return q.rows, nil
-	case "57014":
-		if !q.late {
-			return nil, errCancelled
-		}
 	}
 	if q.code == "42601" && q.routine == "scanner_yyerror" {
 		return nil, fmt.Errorf("%w: %w", errFailed, errSyntax)
 	}
-	return nil, &questionFailed{q.code, q.failure}
+	return nil, &questionFailed{q.code, q.failure, q.code == "57014" && !q.late}
 }
 
-// questionFailed is errFailed with what the server said.
+// questionFailed is errFailed, or errCancelled, with what the server said.
 type questionFailed struct {
-	code  string
-	frame []byte
+	code      string
+	frame     []byte
+	cancelled bool
 }
 
-func (e *questionFailed) Error() string { return fmt.Sprintf("%v: SQLSTATE %s", errFailed, e.code) }
-func (e *questionFailed) Unwrap() error { return errFailed }
+func (e *questionFailed) Error() string { return fmt.Sprintf("%v: SQLSTATE %s", e.Unwrap(), e.code) }
+func (e *questionFailed) Unwrap() error {
+	if e.cancelled {
+		return errCancelled
+	}
+	return errFailed
+}
 
 // answers takes a message of the server for the question that is under way. It
 // reports whether the message was part of the answer: notices, notifications

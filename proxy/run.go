@@ -337,15 +337,21 @@ func (s *session) answer(ctx context.Context, r *run, v verdictOf) (refused bool
 		return false, err
 	}
 	s.settleWork(ctx, approval.Failed, "rolled back by the commit gate")
-	return true, s.sendRefusal(r)
+	return true, s.sendRefusal()
 }
 
 // sendRefusal sends the poison that refuse has staged, behind what the client may
-// see of the answer that was kept back, and with the Sync that ends a batch.
-func (s *session) sendRefusal(r *run) error {
-	t := &s.toServer
+// see of the answer that was kept back.
+func (s *session) sendRefusal() error {
 	w := s.takeWithheld()
 	w.without("CIsZ")
+	return s.sendBehind(w)
+}
+
+// sendBehind sends the poison that refuse has staged, behind what is left of the
+// answer that was kept back, and with the Sync that ends a batch.
+func (s *session) sendBehind(w *withheld) error {
+	t := &s.toServer
 	if err := s.toClient(w.frames); err != nil {
 		return err
 	}
@@ -365,7 +371,9 @@ func (s *session) failLast(ctx context.Context, r *run, failure []byte) error {
 	}
 	s.settleWork(ctx, approval.Failed, "SQLSTATE "+codeOf(failure))
 	s.refuse(r.sent, "", &refusal{server: failure})
-	return s.sendRefusal(r)
+	w := s.takeWithheld()
+	w.uncommitted(r.sent == 'Q')
+	return s.sendBehind(w)
 }
 
 // pieceDone deals with the end of one piece. It reports whether the run is over;
@@ -388,7 +396,7 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 			if err := s.rollback(); err != nil {
 				return false, err
 			}
-			s.kept.ready('I')
+			s.kept.ready('I', r.sent == 'Q')
 			tx = 'I'
 		}
 		if tx == 'I' {
@@ -450,7 +458,7 @@ func (s *session) commitWrapped(ctx context.Context, r *run, p *piece) (again, o
 			return false, false, err
 		}
 		if failure == nil {
-			s.kept.ready('I')
+			s.kept.ready('I', r.sent == 'Q')
 			s.settleWork(ctx, approval.Done, s.kept.lastTag())
 			return false, false, nil
 		}
@@ -475,7 +483,7 @@ func (s *session) commitWrapped(ctx context.Context, r *run, p *piece) (again, o
 		return false, false, err
 	case !granted:
 		s.settleWork(ctx, approval.Failed, "rolled back by the commit gate")
-		return false, true, s.sendRefusal(r)
+		return false, true, s.sendRefusal()
 	}
 	s.takeWithheld()
 	return true, false, s.forget(p)

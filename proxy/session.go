@@ -228,8 +228,12 @@ func (s *session) abandon(ctx context.Context) {
 			running = append(running, o.grants...)
 		}
 	}
+	open := s.tx != 'I' && s.q.empty() && s.question == nil
 	s.mu.Unlock()
-	for _, g := range running {
+	if open { // and the server has rolled it back
+		s.settleWork(ctx, approval.Failed, "the session ended within the transaction")
+	}
+	for _, g := range append(running, s.toServer.work.grants...) {
 		s.finish(ctx, finished{g, approval.OutcomeUnknown, "the session ended before the server answered"})
 	}
 }

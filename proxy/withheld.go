@@ -109,15 +109,63 @@ func (w *withheld) lastTag() string {
 	return ""
 }
 
-// ready puts the transaction status into the ReadyForQuery at the end.
-func (w *withheld) ready(status byte) {
-	whole, _ := splitFrames(w.frames)
-	for _, frame := range slices.Backward(whole) {
-		if frame[0] == 'Z' && len(frame) == headerLen+1 {
-			frame[headerLen] = status
-			return
+// ready puts the transaction status into the ReadyForQuery, and what the server has
+// said behind that, as it committed or rolled back, where it would have stood: all
+// before ReadyForQuery, and notices before the last command tag of a Query, which
+// is sent once that is committed.
+func (w *withheld) ready(status byte, simple bool) {
+	answer, behind, ok := w.cutReady()
+	if !ok {
+		return
+	}
+	tag := len(answer)
+	if simple {
+		tag = lastTagIn(answer)
+	}
+	var notices, others [][]byte
+	for _, frame := range behind {
+		if frame[0] == 'N' {
+			notices = append(notices, frame)
+		} else {
+			others = append(others, frame)
 		}
 	}
+	w.frames = slices.Concat(slices.Concat(answer[:tag]...), slices.Concat(notices...), slices.Concat(answer[tag:]...),
+		slices.Concat(others...), []byte{'Z', 0, 0, 0, 5, status})
+}
+
+// uncommitted drops what the server would not have sent, had it failed to commit
+// by itself: ReadyForQuery, and the last command tag of a Query.
+func (w *withheld) uncommitted(simple bool) {
+	answer, behind, ok := w.cutReady()
+	if !ok {
+		return
+	}
+	if tag := lastTagIn(answer); simple && tag < len(answer) {
+		answer = slices.Delete(answer, tag, tag+1)
+	}
+	w.frames = slices.Concat(slices.Concat(answer...), slices.Concat(behind...))
+}
+
+// cutReady gives the messages before and behind the last ReadyForQuery.
+func (w *withheld) cutReady() (before, behind [][]byte, ok bool) {
+	whole, _ := splitFrames(w.frames)
+	for i, frame := range slices.Backward(whole) {
+		if frame[0] == 'Z' {
+			return whole[:i], whole[i+1:], true
+		}
+	}
+	return nil, nil, false
+}
+
+// lastTagIn is the place of the last command tag, or the end.
+func lastTagIn(whole [][]byte) int {
+	for i, frame := range slices.Backward(whole) {
+		if frame[0] == 'C' || frame[0] == 'I' {
+			return i
+		}
+	}
+	return len(whole)
 }
 
 // takeWithheld ends the keeping back and returns what was kept. The server must
