@@ -171,9 +171,9 @@ func (s *session) rolledBack(questions []byte, answers int) ([][]byte, error) {
 	for _, sql := range back {
 		undo = execution(undo, sql, nil)
 	}
-	rows, err := s.put(append(messages, undo...))
+	rows, err := s.put(append(messages, undo...), 1)
 	if err != nil && (errors.Is(err, errFailed) || errors.Is(err, errCancelled)) {
-		if _, again := s.put(undo); again != nil {
+		if _, again := s.put(undo, 1); again != nil {
 			return nil, fmt.Errorf("go back to before the planner was asked: %w", errors.Join(again, err))
 		}
 	}
@@ -191,6 +191,7 @@ func (s *session) rolledBack(questions []byte, answers int) ([][]byte, error) {
 
 // executionWith is execution with the client's own values.
 func executionWith(b []byte, sql string, with bound) []byte {
+	b = closeAsked(b)
 	b = appendFrame(b, 'P', func(b []byte) []byte {
 		return append(appendCString(appendCString(b, askName), sql), with.types...)
 	})

@@ -54,8 +54,12 @@ type session struct {
 	settledAt int
 	question  *question // the proxy's own, while it is under way
 	settings  settings
-	failure   string // SQLSTATE of an error since the last ReadyForQuery
-	tag       []byte // last command tag since then, with its NUL
+	kept      *withheld // not nil while answers are kept back
+	copying   bool      // COPY data is awaited by a statement whose effect is measured
+	failure   string    // SQLSTATE of an error since the last ReadyForQuery
+	failed    string    // and before it
+	segments  uint64    // answers that have ended with ReadyForQuery
+	tag       []byte    // last command tag since then, with its NUL
 
 	pid     uint32
 	key     []byte
@@ -224,8 +228,12 @@ func (s *session) abandon(ctx context.Context) {
 			running = append(running, o.grants...)
 		}
 	}
+	open := s.tx != 'I' && s.q.empty() && s.question == nil
 	s.mu.Unlock()
-	for _, g := range running {
+	if open { // and the server has rolled it back
+		s.settleWork(ctx, approval.Failed, "the session ended within the transaction")
+	}
+	for _, g := range append(running, s.toServer.work.grants...) {
 		s.finish(ctx, finished{g, approval.OutcomeUnknown, "the session ended before the server answered"})
 	}
 }
