@@ -168,7 +168,7 @@ func (w *work) lock(f *policy.Facts, asked bool) {
 	for i := range f.Actions {
 		a := &f.Actions[i]
 		switch {
-		case (a.Class == "truncate" || a.Class.In("drop")) && !asked && !a.Empty:
+		case (a.Class == "truncate" || a.Class.In("drop")) && !asked && !a.Empty && !temporary(a.Tables):
 			continue
 		case a.Class == "truncate", a.Class.In("ddl"), a.Class == "lock_table", a.Class == "vacuum_full", a.Class == "cluster":
 			w.locks = append(w.locks, a.Tables...)
@@ -177,6 +177,11 @@ func (w *work) lock(f *policy.Facts, asked bool) {
 			}
 		}
 	}
+}
+
+// temporary reports whether tables belong to the session alone.
+func temporary(tables []policy.Table) bool {
+	return len(tables) > 0 && !slices.ContainsFunc(tables, func(t policy.Table) bool { return !t.Temporary && t.Schema != "pg_temp" })
 }
 
 // locked reports whether a statement that the statement gate let pass accounts
