@@ -94,7 +94,7 @@ func (s *session) measured(ending bool) (v verdictOf, failure []byte, err error)
 	}
 	t := &s.toServer
 	t.dirty, t.last = false, m
-	if t.work.since != nil {
+	if t.work.since != nil && t.work.idles == s.idleMoments() {
 		m = m.Since(t.work.since)
 	}
 	return s.judged(s.impact(m)), nil, nil
@@ -336,6 +336,17 @@ func (s *session) settleWork(ctx context.Context, state approval.State, outcome 
 		s.finish(context.WithoutCancel(ctx), finished{g, state, outcome})
 	}
 	t.work = work{}
+}
+
+// next is the work of a transaction that begins as another one ends.
+func (s *session) next() work { return work{since: s.toServer.last, idles: s.idleMoments()} }
+
+// idleMoments is how often the session was ready for a query outside a
+// transaction: the server then reports its counters.
+func (s *session) idleMoments() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.idles
 }
 
 // settleEnded is settleWork where the server has ended the transaction, in one way

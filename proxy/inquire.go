@@ -349,7 +349,7 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 		if len(frame) != headerLen+1 {
 			return true, errShort
 		}
-		s.tx = frame[headerLen]
+		s.readyIn(frame[headerLen])
 		if q.syncs--; q.syncs == 0 {
 			q.end(s)
 		}

@@ -411,7 +411,7 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 		}
 	case tx == 'T' && p.ends:
 		s.settleEnded(ctx)
-		t.work.since = t.last
+		t.work = s.next()
 	case tx == 'T':
 		if r.granted {
 			v, failure, err := s.measured(false)

@@ -418,7 +418,7 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 		s.finishRunning(r, o)
 		s.failed, s.failure, s.tag = s.failure, "", s.tag[:0]
 	}
-	s.tx = status
+	s.readyIn(status)
 	s.segments++
 	if o.sent == startUp {
 		// Logged in: the deadline for that is over.
@@ -431,6 +431,13 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 		r.poke = s.drained && s.idleLocked()
 	}
 	return nil
+}
+
+// readyIn notes the transaction status of a ReadyForQuery. The caller holds mu.
+func (s *session) readyIn(status byte) {
+	if s.tx = status; status == 'I' {
+		s.idles++
+	}
 }
 
 // finishRunning notes the outcome of what ran on a grant in the segment that

@@ -59,6 +59,7 @@ type session struct {
 	failure   string    // SQLSTATE of an error since the last ReadyForQuery
 	failed    string    // and before it
 	segments  uint64    // answers that have ended with ReadyForQuery
+	idles     uint64    // ReadyForQuerys outside a transaction, to the proxy's own too
 	tag       []byte    // last command tag since then, with its NUL
 
 	pid     uint32

@@ -45,8 +45,10 @@ type work struct {
 	grants   []*approval.Grant
 
 	// since is what the counters held when the transaction began, if another ended
-	// with no idle moment between them: they have not begun at zero then.
+	// with no idle moment between them: they have not begun at zero then. idles is
+	// how many idle moments there were by then.
 	since *impact.Measurement
+	idles uint64
 
 	// What ran, for a request: reads are left out, since clients send some by
 	// themselves.
