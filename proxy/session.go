@@ -93,6 +93,7 @@ func newSession(p *Proxy, h hello, loggedIn func()) *session {
 		User: serverName([]byte(h.start.parameters["user"])), Database: serverName([]byte(h.start.parameters["database"])),
 		Application: s.settings.application,
 	}
+	s.toServer.session.Person = p.c.Approvals.PersonOf(s.toServer.session.User)
 	s.toServer.session.Address = ipOf(h.conn.RemoteAddr())
 	return s
 }

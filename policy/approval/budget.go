@@ -58,3 +58,14 @@ func (s *Spending) Back(ctx context.Context) error {
 	}
 	return nil
 }
+
+// PersonOf is who the login is, where that is one person; budgets that are kept by
+// person count what all of their logins do.
+func (s *Service) PersonOf(login string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if persons := s.people.OfLogin(login); len(persons) == 1 {
+		return persons[0]
+	}
+	return ""
+}
