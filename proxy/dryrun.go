@@ -19,7 +19,8 @@ import (
 // what a rollback does not take back.
 
 // DryRun says how statements are tried out before people are asked. The zero
-// value tries nothing.
+// value tries nothing, and rules of numbers then go by estimates at the statement
+// gate.
 type DryRun struct {
 	Rows    float64       // at most so many by the planner's estimate; 0: never
 	Timeout time.Duration // for all of it, in milliseconds or more

@@ -105,7 +105,11 @@ func (s *session) estimate(g gated, alternatives [][]*policy.Facts) ([][]*policy
 			if err != nil {
 				return nil, err
 			}
-			estimated[i][k] = f.WithImpact(expected)
+			// What can be run to see what it does need not be stopped for what the
+			// planner thinks.
+			if expected != nil && expected.Rows() > s.p.c.DryRun.Rows {
+				estimated[i][k] = f.WithImpact(expected)
+			}
 		}
 	}
 	return estimated, nil

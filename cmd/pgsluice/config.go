@@ -159,7 +159,7 @@ var keys = []key{
 		set: func(c *config, t string) error { return setDuration(&c.Hold.Window, t, time.Second) }},
 	{name: "hold.pending_for", value: "24h", says: "how long a ticket waits for people",
 		set: func(c *config, t string) error { return setDuration(&c.Hold.PendingFor, t, time.Second) }},
-	{name: "dry_run.rows", value: "100000", says: "a held statement is tried out and rolled back where the planner expects at most so many rows; 0: never",
+	{name: "dry_run.rows", value: "100000", says: "what the planner expects to change at most so many rows is run to see what it does, and rolled back if that is too much; 0: nothing is",
 		set: func(c *config, t string) error { return setNumber(&c.DryRun.Rows, t, 0) }},
 	{name: "dry_run.timeout", value: "5s", says: "how long each statement of a dry run may take",
 		set: func(c *config, t string) error { return setDuration(&c.DryRun.Timeout, t, time.Millisecond) }},
