@@ -142,7 +142,7 @@ var ways = []way{
 // policy, which nobody may stop, and with eleven, of which nothing may be left.
 func TestCommitCorpus(t *testing.T) {
 	cluster := pgcluster.Shared(t)
-	r := serveWith(t, cluster, strings.Replace(tenRows, `"> 10"}`, `"> 10", table: "!public.was"}`, 1), func(c *Config) { c.MaxWait = 0 })
+	r := serveWith(t, cluster, strings.Replace(tenRows, `"> 10"}`, `"> 10", table: "!public.was"}`, 1), asServed)
 	db := measuredInventory(t, cluster)
 	super, err := pgconn.Connect(t.Context(), cluster.DSN(db, cluster.Superuser))
 	if err != nil {
@@ -168,7 +168,7 @@ func TestCommitCorpus(t *testing.T) {
 				}
 				stopped := strings.Contains(said, "ErrorResponse 42501")
 				if changed != want || stopped == (rows == 10) {
-					t.Errorf("%s, %s, %d rows: %s are changed, stopped is %t\n%s\n%s", sh.name, w.name, rows, changed, stopped, strings.Join(lines, "\n"), loggedIn(said))
+					t.Errorf("%s, %s, %d rows: %s are changed, stopped is %t\n%s\n%s", sh.name, w.name, rows, changed, stopped, strings.Join(lines, "\n"), afterLogin(said))
 				}
 			}
 		}

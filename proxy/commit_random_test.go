@@ -79,7 +79,7 @@ version: 1
 defaults: {allowed: allow, unparsed: allow, unknown: allow}
 rules:
   - {id: many, match: {statement: [update, delete, merge, truncate], rows: "> %d", table: [public.*, "!public.shadow"]}, action: hold, approve: [{group: dba, count: 1}]}
-`, w.limit), func(c *Config) { c.MaxWait, c.Log = 0, zap.New(core) })
+`, w.limit), func(c *Config) { asServed(c); c.Log = zap.New(core) })
 	schema := w.schema()
 	for _, s := range []*side{&w.direct, &w.gated} {
 		s.addr, s.database = cluster.Addr(), cluster.NewDatabase(t)

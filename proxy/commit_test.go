@@ -37,6 +37,12 @@ rules:
     approve: [{group: dba, count: 1}]
 `
 
+// asServed is how serve tries things out, without waiting on the wire: the planner
+// stops nothing that is small enough to be run and measured.
+func asServed(c *Config) {
+	c.MaxWait, c.DryRun = 0, DryRun{Rows: 100_000, Timeout: 5 * time.Second, Show: 5}
+}
+
 // TestOracleOfMeasuring plays the conversations of TestOracle under a policy that
 // measures every transaction and stops none: the client must not feel it.
 func TestOracleOfMeasuring(t *testing.T) {
@@ -67,7 +73,7 @@ func TestOracleOfMeasuring(t *testing.T) {
 // commit it, to a policy that allows ten: nothing of it may be there afterwards.
 func TestOverTheLimit(t *testing.T) {
 	cluster := pgcluster.Shared(t)
-	r := serveWith(t, cluster, tenRows, func(c *Config) { c.MaxWait = 0 })
+	r := serveWith(t, cluster, tenRows, asServed)
 	for name, lines := range map[string]string{
 		"autocommit":                       `-> Query "DELETE FROM accounts WHERE id <= 11"`,
 		"two statements":                   `-> Query "DELETE FROM accounts WHERE id <= 6; DELETE FROM accounts WHERE id BETWEEN 7 AND 11"`,
@@ -219,7 +225,7 @@ func (r *running) settledAs(t *testing.T, id int64, state approval.State, outcom
 
 func TestApprovalIsForTheNumbersThatWereShown(t *testing.T) {
 	cluster := pgcluster.Shared(t)
-	r := serveWith(t, cluster, tenRows, nil)
+	r := serveWith(t, cluster, tenRows, func(c *Config) { asServed(c); c.MaxWait = time.Minute })
 	db := measuredInventory(t, cluster)
 	c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
 	got := executing(t, c, "DELETE FROM accounts WHERE name LIKE 'a1%'")
@@ -240,7 +246,7 @@ func TestApprovalIsForTheNumbersThatWereShown(t *testing.T) {
 
 func TestTransactionBlockIsSentAgainOnceApproved(t *testing.T) {
 	cluster := pgcluster.Shared(t)
-	r := serveWith(t, cluster, tenRows, nil)
+	r := serveWith(t, cluster, tenRows, func(c *Config) { asServed(c); c.MaxWait = time.Minute })
 	db := measuredInventory(t, cluster)
 	send := func() error {
 		c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))

@@ -75,7 +75,7 @@ func playCorpus(t *testing.T, file string, verify bool) {
 	}
 	var proxies [5]*running
 	for n := range proxies {
-		proxies[n] = serveWith(t, l.cluster, "version: 1\ninclude: standard\nrules: []\n", func(c *Config) { c.MaxWait = 0 })
+		proxies[n] = serveWith(t, l.cluster, "version: 1\ninclude: standard\nrules: []\n", asServed)
 	}
 	next := make(chan int)
 	var workers sync.WaitGroup
