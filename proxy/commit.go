@@ -181,16 +181,28 @@ func (s *session) mayCommit(ctx context.Context) (v verdictOf, failure []byte, e
 	t := &s.toServer
 	if !t.work.risky {
 		v = s.judged(&t.work.counted)
-	} else if v, failure, err = s.measured(true); failure != nil || err != nil {
+		if failure := s.charged(ctx, &v); failure != nil || v.Verdict.Runs() {
+			return v, failure, nil
+		}
+		// It may have changed less than the facts allow.
+	}
+	if v, failure, err = s.measured(true); failure != nil || err != nil || !v.Verdict.Runs() {
 		return v, failure, err
 	}
-	if v.Verdict.Runs() {
-		if err := s.charge(ctx, &v); err != nil {
-			s.p.c.Log.Error("budget not charged", zap.String("session", s.id), zap.Error(err))
-			return v, notOnRecord(v.Decision, t.work.about()).tookBack(v.impact).frame("ERROR"), nil
-		}
+	return v, s.charged(ctx, &v), nil
+}
+
+// charged charges what may be committed. The failure is that this cannot be put on
+// record.
+func (s *session) charged(ctx context.Context, v *verdictOf) (failure []byte) {
+	if !v.Verdict.Runs() {
+		return nil
 	}
-	return v, nil, nil
+	if err := s.charge(ctx, v); err != nil {
+		s.p.c.Log.Error("budget not charged", zap.String("session", s.id), zap.Error(err))
+		return notOnRecord(v.Decision, s.toServer.work.about()).tookBack(v.impact).frame("ERROR")
+	}
+	return nil
 }
 
 // uncharge takes back what was charged for what was not committed.

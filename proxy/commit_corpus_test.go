@@ -202,7 +202,7 @@ GRANT ALL ON ALL TABLES IN SCHEMA public TO alice;
 
 // corpusRows are parents of which each has one child fewer than its number.
 const corpusRows = `
-TRUNCATE accounts, parents, children, parts, log, later, was;
+DELETE FROM accounts; DELETE FROM children; DELETE FROM parents; DELETE FROM parts; DELETE FROM log; DELETE FROM later; DELETE FROM was;
 INSERT INTO accounts SELECT g, 'a' FROM generate_series(1, 30) g;
 INSERT INTO parts SELECT g, 'a' FROM generate_series(1, 30) g;
 INSERT INTO parents VALUES (10), (11);

@@ -280,6 +280,99 @@ func TestTransactionBlockIsSentAgainOnceApproved(t *testing.T) {
 	}
 }
 
+// TestEachTransactionIsMeasuredByItself: what an earlier one changed neither counts
+// for the next nor is taken off it.
+func TestEachTransactionIsMeasuredByItself(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, tenRows, func(c *Config) { c.MaxWait = 0 })
+	const six = "-> Parse \"\" \"DELETE FROM accounts WHERE id <= 6\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"COMMIT\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n"
+	for name, test := range map[string]struct{ lines, left string }{
+		"behind a batch and its COMMIT":            {six + "-> Sync\nuntil ReadyForQuery\n-> Query \"DELETE FROM accounts WHERE id BETWEEN 7 AND 17\"", "94"},
+		"pipelined behind a batch and its COMMIT":  {six + "-> Sync\n-> Query \"DELETE FROM accounts WHERE id BETWEEN 7 AND 17\"", "94"},
+		"behind a batch and its COMMIT, as much":   {six + "-> Sync\n-> Query \"DELETE FROM accounts WHERE id BETWEEN 7 AND 16\"", "84"},
+		"in the batch, behind its COMMIT":          {six + "-> Parse \"\" \"DELETE FROM accounts WHERE id BETWEEN 7 AND 16\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync", "84"},
+		"in the batch, and too much":               {six + "-> Parse \"\" \"DELETE FROM accounts WHERE id BETWEEN 7 AND 17\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync", "94"},
+		"chained":                                  {"-> Query \"BEGIN\"\n-> Query \"DELETE FROM accounts WHERE id <= 6\"\n-> Query \"COMMIT AND CHAIN\"\n-> Query \"DELETE FROM accounts WHERE id BETWEEN 7 AND 16\"\n-> Query \"COMMIT\"\n-> Query \"DELETE FROM accounts WHERE id BETWEEN 17 AND 27\"", "84"},
+		"behind one that failed":                   {"-> Query \"DELETE FROM accounts WHERE id <= 6 AND 1 / (6 - id) > 0\"\n-> Query \"DELETE FROM accounts WHERE id <= 10\"", "90"},
+		"behind one that was rolled back":          {"-> Query \"BEGIN\"\n-> Query \"DELETE FROM accounts WHERE id <= 9\"\n-> Query \"ROLLBACK\"\n-> Query \"DELETE FROM accounts WHERE id <= 10\"", "90"},
+		"a block, behind one that was rolled back": {"-> Query \"BEGIN; DELETE FROM accounts WHERE id <= 9; ROLLBACK; BEGIN; DELETE FROM accounts WHERE id <= 10; COMMIT\"", "90"},
+		"behind a piece that failed":               {"-> Query \"DELETE FROM accounts WHERE id = 1; COMMIT; DELETE FROM accounts WHERE id <= 9; SELECT 1 / 0\"\n-> Query \"DELETE FROM accounts WHERE id BETWEEN 2 AND 11\"", "89"},
+		"behind one that was stopped":              {"-> Query \"DELETE FROM accounts WHERE id <= 30\"\n-> Query \"DELETE FROM accounts WHERE id <= 10\"", "90"},
+		"a Query behind a batch that is open":      {"-> Parse \"\" \"DELETE FROM accounts WHERE id <= 11\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Query \"COMMIT\"\n-> Sync", "100"},
+		"a Query behind one that failed":           {"-> Parse \"\" \"DELETE FROM accounts WHERE id = 1 / 0\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Query \"COMMIT\"\n-> Sync\n-> Query \"DELETE FROM accounts WHERE id <= 10\"", "90"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := inventory(t, cluster)
+			said := converse(t, r.addr, db, strings.Split(test.lines, "\n"))
+			if left := psql(t, cluster, cluster.DSN(db, cluster.Superuser), "SELECT count(*) FROM accounts"); left != test.left {
+				t.Errorf("%s rows are left\n%s", left, said)
+			}
+		})
+	}
+}
+
+// TestGrantEndsWithItsSession: a client that leaves within its transaction has used
+// its grant, and the server has rolled back what it was for.
+func TestGrantEndsWithItsSession(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, holdDeletes+`  - {id: ten, match: {statement: [delete], rows: "> 10"}, action: hold, approve: [{group: dba, count: 1}]}
+`, nil)
+	db := inventory(t, cluster)
+	c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+	if _, err := c.Exec(t.Context(), "BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	got := executing(t, c, "DELETE FROM accounts")
+	q := r.request(t)
+	r.approve(t, q)
+	if a := <-got; a.err != nil {
+		t.Fatal(a.err)
+	}
+	c.Close(t.Context())
+	r.settledAs(t, q.ID, approval.Failed, "the session ended within the transaction")
+}
+
+// TestSlowCommit: a commit may take as long as the client lets it.
+func TestSlowCommit(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, tenRows, nil)
+	db := measuredInventory(t, cluster)
+	psql(t, cluster, cluster.DSN(db, cluster.Superuser), fmt.Sprintf(`
+		CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(%f); RETURN NULL; END $$;
+		CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON log DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()`, (askLimit+time.Second).Seconds()))
+	c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+	if _, err := c.Exec(t.Context(), "INSERT INTO log VALUES ('slow')"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBudgetOfWhatWasDone: statements that name rows by their key and find none take
+// nothing from a budget that has no room.
+func TestBudgetOfWhatWasDone(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, `
+version: 1
+rules:
+  - {id: flood, match: {budget: {deleted: "> 5", per: 1h, by: [user]}}, action: hold, approve: [{group: dba, count: 1}]}
+`, func(c *Config) { c.MaxWait = 0 })
+	db := inventory(t, cluster)
+	c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+	for range 3 {
+		tx, err := c.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id := range 4 {
+			if _, err := tx.Exec(t.Context(), fmt.Sprintf("DELETE FROM accounts WHERE id = %d", 1000+id)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestBudgetSpansSessions is the shell loop of the cleanup script: each DELETE in a
 // session of its own.
 func TestBudgetSpansSessions(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgsluice/pgsluice/policy"
 	"github.com/pgsluice/pgsluice/policy/approval"
+	"github.com/pgsluice/pgsluice/proxy/impact"
 )
 
 // A run is a message, or an extended batch with its Sync, that the commit gate
@@ -230,7 +231,12 @@ func (s *session) advance(ctx context.Context, r *run) error {
 				return errors.Join(err, s.failLast(ctx, r, failure))
 			}
 			r.wrapped = true
+		} else if tx == 'I' && p.begins && r.next > 0 && t.dirty {
+			if _, err := s.put(execution(nil, impact.FlushSQL, nil), 1); err != nil {
+				return err
+			}
 		}
+		t.dirty = t.dirty || p.risky
 		s.withhold()
 		s.mu.Lock()
 		r.expected = s.segments + 1

@@ -125,7 +125,7 @@ func (w *work) continues(s *session, p *piece) {
 			w.tell(s, f)
 			w.lock(f, false)
 			w.risky = w.risky || p.risky
-			if w.facts == nil {
+			if w.facts == nil && !beginsBlock(f) {
 				w.facts = f
 			}
 		}
