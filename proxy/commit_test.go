@@ -413,3 +413,36 @@ rules:
 		t.Error("the approval did not lift the budget")
 	}
 }
+
+// TestBudgetOfStatements counts what is sent, whatever it changes.
+func TestBudgetOfStatements(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, `
+version: 1
+rules:
+  - id: often
+    title: Many deletes
+    match: {statement: [delete], budget: {statements: "> 2", per: 1h, by: [user]}}
+    action: hold
+    approve: [{group: dba, count: 1}]
+`, asServed)
+	db := measuredInventory(t, cluster)
+	for n := 1; n <= 4; n++ {
+		c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+		var err error
+		if _, err = c.Exec(t.Context(), "DELETE FROM accounts WHERE id = $1", n); (err == nil) != (n <= 2) {
+			t.Errorf("DELETE %d: %v", n, err)
+		}
+		if n > 2 && !strings.Contains(fmt.Sprint(err), "rule often") {
+			t.Errorf("DELETE %d: %v", n, err)
+		}
+	}
+	if n := psql(t, cluster, cluster.DSN(db, cluster.Superuser), "SELECT count(*) FROM accounts"); n != "98" {
+		t.Errorf("%s rows are left", n)
+	}
+	r.later(2 * time.Hour)
+	c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+	if _, err := c.Exec(t.Context(), "DELETE FROM accounts WHERE id = 90"); err != nil {
+		t.Errorf("two hours later: %v", err)
+	}
+}

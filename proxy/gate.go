@@ -73,6 +73,13 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 		o = o.with()
 		o.effects = facts
 	}
+	if waits == nil {
+		var refused bool
+		var err error
+		if waits, refused, err = s.countStatements(ctx, gated{sent: 'Q', text: text}, all); refused || err != nil {
+			return err
+		}
+	}
 	if err := s.fromZero(all); err != nil {
 		return err
 	}
@@ -222,6 +229,16 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 		t.bound[serverName(portal)] = effects
 	} else {
 		delete(t.bound, serverName(portal))
+	}
+	if waits == nil {
+		g := gated{sent: 'B'}
+		for _, st := range found {
+			g.text = st.text
+		}
+		var refused bool
+		if waits, refused, err = s.countStatements(ctx, g, alternatives); refused || err != nil {
+			return err
+		}
 	}
 	if err := s.fromZero(alternatives); err != nil {
 		return err

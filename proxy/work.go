@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"hash"
 	"slices"
 	"strings"
+
+	"go.uber.org/zap"
 
 	"github.com/pgsluice/pgsluice/policy"
 	"github.com/pgsluice/pgsluice/policy/approval"
@@ -281,4 +284,43 @@ func coveredBy(i, approved *policy.Impact) bool {
 		}
 	}
 	return true
+}
+
+// countStatements charges the budgets of statements with what is about to be
+// staged. Where one has no room it returns what to hold, or refuses.
+func (s *session) countStatements(ctx context.Context, g gated, all [][]*policy.Facts) (waits *held, refused bool, err error) {
+	t := &s.toServer
+	pol := s.p.c.Policy()
+	var budgets []policy.Charge
+	var about []*policy.Facts
+	var charges []approval.Charge
+	for _, facts := range all {
+		for _, f := range facts {
+			for _, c := range pol.StatementBudgets(&t.session, f) {
+				charge := approval.Charge{Budget: c.Key, Amount: c.Amount, Per: c.Per}
+				if !c.Rule.Action.Runs() {
+					charge.May = func(spent int64) bool { return !c.Over(spent) }
+				}
+				budgets, about, charges = append(budgets, c), append(about, f), append(charges, charge)
+			}
+		}
+	}
+	if len(charges) == 0 {
+		return nil, false, nil
+	}
+	_, over, err := s.p.c.Approvals.Spend(ctx, charges)
+	switch {
+	case err != nil:
+		s.p.c.Log.Error("budget not charged", zap.String("session", s.id), zap.Error(err))
+		s.refuse(g.sent, "", notOnRecord(policy.Decision{Rule: budgets[0].Rule}, about[0]))
+		return nil, true, nil
+	case over == nil:
+		return nil, false, nil
+	}
+	d, f := budgets[over.Charge].Decision(over.Spent), about[over.Charge]
+	if d.Verdict == policy.Block {
+		return nil, true, s.refuseRecorded(ctx, g, judgement{Decision: d, facts: f}, blocked(d, f))
+	}
+	g.alternatives = func() [][]*policy.Facts { return all }
+	return &held{gated: g, decision: d, decided: f, waits: []waiting{{d, f}}, all: all, now: t.now}, false, nil
 }
