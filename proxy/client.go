@@ -151,7 +151,9 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 		if err := s.decideHeld(ctx); err != nil {
 			return false, err
 		}
-		s.refuseCodeAlone()
+		if err := s.beforeSync(); err != nil {
+			return false, err
+		}
 		if err := s.flush(); err != nil {
 			return false, err
 		}
@@ -270,7 +272,9 @@ func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 		if err := s.decideHeld(ctx); err != nil {
 			return err
 		}
-		s.refuseCodeAlone()
+		if err := s.beforeSync(); err != nil {
+			return err
+		}
 		switch {
 		case t.discarding:
 		case len(frame) > headerLen: // the server answers 08P01
@@ -286,6 +290,7 @@ func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 		if (t.batch || t.carried) && !t.discarding && t.toMeasure(nil) {
 			return s.followBatch(ctx, frame)
 		}
+		t.carried = t.carried && !t.discarding // the error has ended the COPY
 		t.discarding = false
 		t.put(frame, owed{sent: 'S', for_: forward})
 		t.endBatch()

@@ -24,9 +24,8 @@ import (
 type verdictOf struct {
 	policy.Decision
 	waits  []waiting
-	impact *policy.Impact     // all that the transaction did
-	spent  *approval.Spending // what budgets were charged with for it
-	lifts  []approval.Charge  // what an approval gives back to a budget that has no room
+	impact *policy.Impact    // all that the transaction did
+	lifts  []approval.Charge // what an approval gives back to a budget that has no room
 }
 
 // begin opens a transaction block around what the client sends next. The counters
@@ -164,9 +163,12 @@ func (s *session) charge(ctx context.Context, v *verdictOf) error {
 		charges = append(charges, charge)
 	}
 	spent, refused, err := s.p.c.Approvals.Spend(ctx, charges)
-	if err != nil || refused == nil {
-		v.spent = spent
+	switch {
+	case err != nil:
 		return err
+	case refused == nil:
+		t.work.spent = append(t.work.spent, spent)
+		return nil
 	}
 	c := budgets[refused.Charge]
 	v.Decision = c.Decision(refused.Spent)
@@ -203,16 +205,6 @@ func (s *session) charged(ctx context.Context, v *verdictOf) (failure []byte) {
 		return notOnRecord(v.Decision, s.toServer.work.about()).tookBack(v.impact).frame("ERROR")
 	}
 	return nil
-}
-
-// uncharge takes back what was charged for what was not committed.
-func (s *session) uncharge(ctx context.Context, v verdictOf) {
-	if v.spent == nil {
-		return
-	}
-	if err := v.spent.Back(context.WithoutCancel(ctx)); err != nil {
-		s.p.c.Log.Error("budget stays charged", zap.String("session", s.id), zap.Error(err))
-	}
 }
 
 // impact is a measurement in the policy's words. Tables that the transaction has
@@ -341,11 +333,21 @@ func (s *session) warnOver(ctx context.Context, v verdictOf) (failure []byte, er
 	return nil, s.toClient(warned(v.Decision, t.work.about()))
 }
 
-// settleWork notes how what ran on grants has ended.
+// settleWork notes how what ran on grants has ended, and takes back what budgets
+// were charged with for what was not committed.
 func (s *session) settleWork(ctx context.Context, state approval.State, outcome string) {
 	t := &s.toServer
+	ctx = context.WithoutCancel(ctx)
 	for _, g := range t.work.grants {
-		s.finish(context.WithoutCancel(ctx), finished{g, state, outcome})
+		s.finish(ctx, finished{g, state, outcome})
+	}
+	for _, spent := range t.work.spent {
+		if state != approval.Failed {
+			break
+		}
+		if err := spent.Back(ctx); err != nil {
+			s.p.c.Log.Error("budget stays charged", zap.String("session", s.id), zap.Error(err))
+		}
 	}
 	t.work = work{}
 }
@@ -364,7 +366,7 @@ func (s *session) idleMoments() uint64 {
 // settleEnded is settleWork where the server has ended the transaction, in one way
 // or the other.
 func (s *session) settleEnded(ctx context.Context) {
-	if tag := s.kept.lastTag(); tag != "ROLLBACK" {
+	if tag := s.keptTag(); tag != "ROLLBACK" {
 		s.settleWork(ctx, approval.Done, tag)
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
@@ -32,6 +33,7 @@ const perGatedWorld = 30
 type gatedWorld struct {
 	*rand.Rand
 	limit         int
+	approves      bool // people approve whatever is asked, at once
 	direct, gated side
 	proxy         *running
 	logged        *observer.ObservedLogs
@@ -73,13 +75,23 @@ func TestRandomSessionsAtTheCommitGate(t *testing.T) {
 func newGatedWorld(t *testing.T, r *rand.Rand) *gatedWorld {
 	cluster := pgcluster.Shared(t)
 	core, logged := observer.New(zapcore.DebugLevel)
-	w := &gatedWorld{Rand: r, limit: r.IntN(16), tables: 4, logged: logged}
+	w := &gatedWorld{Rand: r, limit: r.IntN(16), approves: r.IntN(3) == 0, tables: 4, logged: logged}
 	w.proxy = serveWith(t, cluster, fmt.Sprintf(`
 version: 1
 defaults: {allowed: allow, unparsed: allow, unknown: allow}
 rules:
   - {id: many, match: {statement: [update, delete, merge, truncate], rows: "> %d", table: [public.*, "!public.shadow"]}, action: hold, approve: [{group: dba, count: 1}]}
-`, w.limit), func(c *Config) { asServed(c); c.Log = zap.New(core) })
+`, w.limit), func(c *Config) {
+		wait := c.MaxWait
+		asServed(c)
+		c.Log = zap.New(core)
+		if w.approves {
+			c.MaxWait = wait
+		}
+	})
+	if w.approves {
+		w.approveAll(t)
+	}
 	schema := w.schema()
 	for _, s := range []*side{&w.direct, &w.gated} {
 		s.addr, s.database = cluster.Addr(), cluster.NewDatabase(t)
@@ -92,6 +104,36 @@ rules:
 	}
 	w.gated.addr = w.proxy.addr
 	return w
+}
+
+// approveAll approves every request as it comes.
+func (w *gatedWorld) approveAll(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	t.Cleanup(func() { stop(); <-stopped })
+	go func() {
+		defer close(stopped)
+		for ctx.Err() == nil {
+			asked, _ := w.proxy.service.List(ctx, approval.Filter{States: []approval.State{approval.Pending}})
+			for _, q := range asked {
+				w.proxy.service.Approve(ctx, q.ID, "bob", "psql", "all of it") //nolint:errcheck // the client may have gone
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
+}
+
+// done counts the requests for which something was committed.
+func (w *gatedWorld) done(t *testing.T) int {
+	t.Helper()
+	list, err := w.proxy.service.List(t.Context(), approval.Filter{States: []approval.State{approval.Done}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
 }
 
 func (s *side) exec(t *testing.T, sql string) string {
@@ -287,7 +329,7 @@ func (w *gatedWorld) lines() []string {
 			lines = append(lines, "-> Sync", "until ReadyForQuery")
 		}
 	}
-	return append(lines, "-> Sync", `-> Query "ROLLBACK"`, `-> Query "SELECT 1 AS \"the end\""`)
+	return append(lines, "-> Sync", `-> Query "ROLLBACK"`, `-> Query "SELECT 1 AS \"the end\""`, `until RowDescription "the end"`)
 }
 
 // counts are what the committed transactions changed, the largest first, and how
@@ -316,7 +358,7 @@ var notMeasurable = regexp.MustCompile("commit before its effect was measured|ef
 
 // blocks are errors of what belongs into a transaction block, or not into one: the
 // server raises them in several places, and names those.
-var blocks = regexp.MustCompile(`ErrorResponse 25(001|P01) .*|WARNINGResponse "SET LOCAL can only .*\n`)
+var blocks = regexp.MustCompile(`ErrorResponse 25(001|P01) .*|WARNINGResponse "(SET LOCAL can only|there is no transaction) .*\n`)
 
 // session plays one session and judges it.
 func (w *gatedWorld) session(t *testing.T) string {
@@ -328,15 +370,25 @@ func (w *gatedWorld) session(t *testing.T) string {
 	for _, s := range []*side{&w.direct, &w.gated} {
 		s.exec(t, w.refill())
 	}
+	doneBefore := w.done(t)
 	direct := blocks.ReplaceAllString(converse(t, w.direct.addr, w.direct.database, lines), "")
 	gated := blocks.ReplaceAllString(converseIn(t, w.gated.addr, w.gated.database, lines, chop), "")
 	largest, committed, tried := w.direct.counts(t)
 	through, _, _ := w.gated.counts(t)
 	keyed := strings.Count(strings.Join(lines, "\n"), "FROM keyed") + strings.Count(strings.Join(lines, "\n"), "UPDATE keyed")
-	wrong := ""
+	wrong, over := "", 0
+	_, err := fmt.Sscan(w.gated.exec(t, fmt.Sprintf("SELECT count(*) FROM (SELECT FROM shadow GROUP BY xid HAVING sum(rows) > %d) x", w.limit)), &over)
+	if err != nil {
+		t.Fatal(err)
+	}
 	switch {
-	case through > w.limit:
+	case w.approves && over > w.done(t)-doneBefore:
+		wrong = fmt.Sprintf("%d transactions are over the limit, and fewer were approved", over)
+	case w.approves:
+	case over > 0:
 		wrong = fmt.Sprintf("a transaction of %d rows was committed", through)
+	}
+	switch {
 	case direct != gated && keyed == 0 && (tried <= w.limit || tried == committed && largest <= w.limit):
 		if !notMeasurable.MatchString(gated) && !strings.Contains(gated, "locked as TRUNCATE") { // of a table whose size the server does not know
 			wrong = "nothing is over the limit, and the client could tell"

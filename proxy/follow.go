@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/pgsluice/pgsluice/policy"
+	"github.com/pgsluice/pgsluice/proxy/impact"
 )
 
 // The commit gate in the extended protocol. A batch that is not on the server yet
@@ -49,8 +50,8 @@ func (s *session) beforeCommit(ctx context.Context, e ending) (refused bool, err
 	if err := s.decideHeld(ctx); err != nil || t.discarding {
 		return t.discarding, err
 	}
-	if s.refuseCodeAlone(); t.discarding {
-		return true, nil
+	if err := s.beforeSync(); err != nil || t.discarding {
+		return t.discarding, err
 	}
 	if err := s.flush(); err != nil {
 		return false, err
@@ -67,6 +68,9 @@ func (s *session) beforeCommit(ctx context.Context, e ending) (refused bool, err
 // that is on the server.
 func (s *session) judgeOpenBatch(ctx context.Context) (refused bool, err error) {
 	t := &s.toServer
+	if t.now == broken { // it is rolled back
+		return false, nil
+	}
 	t.batchSent = true
 	v, failure, err := s.mayCommit(ctx)
 	switch {
@@ -81,12 +85,15 @@ func (s *session) judgeOpenBatch(ctx context.Context) (refused bool, err error) 
 		if failure == nil || err != nil {
 			return false, err
 		}
-		s.uncharge(ctx, v)
 		s.refuse('B', "", &refusal{server: failure})
 		return true, nil
 	}
 	granted, err := s.over(ctx, 'B', v, false)
 	if granted {
+		if failure := s.charged(ctx, approved(v)); failure != nil {
+			s.refuse('B', "", &refusal{server: failure})
+			return true, nil
+		}
 		t.grants = append(t.grants, t.work.grants...)
 		t.work.grants = nil
 	}
@@ -103,11 +110,14 @@ func (s *session) followBatch(ctx context.Context, frame []byte) error {
 		t.out = append(t.out, frame...)
 		return s.follow(ctx, 'B', []*policy.Facts{t.work.about()}, begins)
 	}
-	if s.refuseCodeAlone(); !t.discarding {
+	err := s.beforeSync()
+	if err != nil {
+		return err
+	}
+	if !t.discarding {
 		if err := s.flush(); err != nil {
 			return err
 		}
-		var err error
 		if t.carried, err = s.awaitData(); err != nil {
 			return err
 		}
@@ -118,6 +128,7 @@ func (s *session) followBatch(ctx context.Context, frame []byte) error {
 			}
 		}
 	}
+	t.carried = t.carried && !t.discarding
 	t.discarding = false
 	t.put(frame, o)
 	t.endBatch()
@@ -139,8 +150,8 @@ func (s *session) endOpenBatch(all [][]*policy.Facts) (failed bool, err error) {
 	}) {
 		return false, nil
 	}
-	if s.refuseCodeAlone(); t.discarding {
-		return true, nil
+	if err := s.beforeSync(); err != nil || t.discarding {
+		return t.discarding, err
 	}
 	if err := s.flush(); err != nil {
 		return false, err
@@ -157,15 +168,35 @@ func (s *session) endOpenBatch(all [][]*policy.Facts) (failed bool, err error) {
 	return false, nil
 }
 
-// refuseCodeAlone refuses a batch that goes to the server before its Sync, if
-// code in it could commit by itself what has to be measured.
-func (s *session) refuseCodeAlone() {
+// beforeSync prepares a batch that goes to the server before its Sync. One in which
+// code could commit by itself what has to be measured is refused; for the others
+// the counters begin at zero.
+func (s *session) beforeSync() error {
 	t := &s.toServer
-	if !t.batch || !t.risky || !t.work.code || t.discarding || t.now&outside == 0 {
-		return
+	if t.batch && !t.batchSent && t.work.risky && t.now == anyState && !t.executed() {
+		if _, err := s.settle(); err != nil {
+			return err
+		}
+		t.now = s.transaction(true)
 	}
-	t.cut(t.batchOut)
-	s.refuse('B', "", codeByItself(t.work.about()))
+	if !t.batch || !t.risky || t.discarding || t.now&outside == 0 {
+		return nil
+	}
+	if t.work.code {
+		t.cut(t.batchOut)
+		s.refuse('B', "", codeByItself(t.work.about()))
+		return nil
+	}
+	if !t.unclean || t.batchSent {
+		return nil
+	}
+	settled, err := s.settle()
+	if tx, _ := s.status(); !settled || err != nil || tx != 'I' {
+		return err
+	}
+	t.unclean = false
+	_, err = s.put(execution(nil, impact.FlushSQL, nil), 1)
+	return err
 }
 
 // whileCopying takes what a client sends while a statement whose effect is

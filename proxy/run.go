@@ -197,7 +197,24 @@ func (s *session) before(ctx context.Context, r *run, p *piece) (refused bool, e
 		}
 		return true, s.failLast(ctx, r, failure)
 	}
-	return s.answer(ctx, r, v)
+	if refused, err := s.answer(ctx, r, v); refused || err != nil || v.Verdict.Runs() {
+		return refused, err
+	}
+	if slices.ContainsFunc(p.facts, commits) {
+		return s.chargeApproved(ctx, r, v)
+	}
+	return false, nil
+}
+
+// chargeApproved charges what people have approved, before it is committed. It
+// reports whether that had to be refused.
+func (s *session) chargeApproved(ctx context.Context, r *run, v verdictOf) (refused bool, err error) {
+	failure := s.charged(ctx, approved(v))
+	if failure == nil {
+		return false, nil
+	}
+	s.refuse(r.sent, "", &refusal{server: failure})
+	return true, s.refusedByGate(ctx)
 }
 
 // answer does what the policy says of an open transaction that goes on.
@@ -207,13 +224,11 @@ func (s *session) answer(ctx context.Context, r *run, v verdictOf) (refused bool
 		if failure == nil || err != nil {
 			return false, err
 		}
-		s.uncharge(ctx, v)
 		s.refuse(r.sent, "", &refusal{server: failure})
 	} else if granted, err := s.over(ctx, r.sent, v, false); granted || err != nil {
 		return false, err
 	}
-	s.settleWork(ctx, approval.Failed, "rolled back by the commit gate")
-	return true, s.sendRefusal()
+	return true, s.refusedByGate(ctx)
 }
 
 // sendRefusal sends the poison that refuse has staged, behind what the client may
@@ -248,7 +263,7 @@ func (s *session) failLast(ctx context.Context, r *run, failure []byte) error {
 	s.settleWork(ctx, approval.Failed, "SQLSTATE "+codeOf(failure))
 	s.refuse(r.sent, "", &refusal{server: failure})
 	w := s.takeWithheld()
-	w.uncommitted(r.sent == 'Q')
+	w.uncommitted(r.sent == 'Q' && r.next == len(r.pieces)-1)
 	return s.sendBehind(w)
 }
 
@@ -272,7 +287,7 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 			if err := s.rollback(); err != nil {
 				return false, err
 			}
-			s.kept.ready('I', r.sent == 'Q')
+			s.keptReady('I', r.sent == 'Q')
 			tx = 'I'
 		}
 		if tx == 'I' {
@@ -318,10 +333,23 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 // commits it if it may be. Otherwise it is rolled back, and people are asked while
 // nothing is open on the server. Again means that it is to run once more.
 func (s *session) commitWrapped(ctx context.Context, r *run, p *piece) (again, over bool, err error) {
-	t := &s.toServer
 	v, failure, err := s.mayCommit(ctx)
 	if err != nil {
 		return false, false, err
+	}
+	repeatable := p.repeatable() && !s.keptShown()
+	if failure == nil && !v.Verdict.Runs() && v.Verdict != policy.Block && !repeatable {
+		// It may have been approved before, and cannot run again by itself.
+		s.endGrants(ctx, "it changed more than was approved, and was rolled back")
+		granted, err := s.over(ctx, r.sent, v, false)
+		if err != nil {
+			return false, false, err
+		}
+		if !granted {
+			return false, true, errors.Join(s.rollback(), s.refusedByGate(ctx))
+		}
+		v = *approved(v)
+		failure = s.charged(ctx, &v)
 	}
 	if failure == nil && v.Verdict.Runs() {
 		if failure, err = s.warnOver(ctx, v); err != nil {
@@ -334,8 +362,8 @@ func (s *session) commitWrapped(ctx context.Context, r *run, p *piece) (again, o
 			return false, false, err
 		}
 		if failure == nil {
-			s.kept.ready('I', r.sent == 'Q')
-			s.settleWork(ctx, approval.Done, s.kept.lastTag())
+			s.keptReady('I', r.sent == 'Q')
+			s.settleWork(ctx, approval.Done, s.keptTag())
 			return false, false, nil
 		}
 	}
@@ -345,31 +373,47 @@ func (s *session) commitWrapped(ctx context.Context, r *run, p *piece) (again, o
 		}
 	}
 	if failure != nil {
-		s.uncharge(ctx, v)
 		return false, true, s.failLast(ctx, r, failure)
 	}
-	spent := t.work.grants // approved for less than it does now
-	t.work.grants = nil
-	for _, g := range spent {
-		s.finish(ctx, finished{g, approval.Failed, "it changed more than was approved, and was rolled back"})
-	}
-	granted, err := s.over(ctx, r.sent, v, p.repeatable() && !s.kept.shown)
+	s.endGrants(ctx, "it changed more than was approved, and was rolled back")
+	granted, err := s.over(ctx, r.sent, v, repeatable)
 	switch {
 	case err != nil:
 		return false, false, err
 	case !granted:
-		s.settleWork(ctx, approval.Failed, "rolled back by the commit gate")
-		return false, true, s.sendRefusal()
+		return false, true, s.refusedByGate(ctx)
 	}
 	s.takeWithheld()
 	return true, false, s.forget(p)
+}
+
+// refusedByGate ends what was rolled back, and sends the refusal that is staged.
+func (s *session) refusedByGate(ctx context.Context) error {
+	s.settleWork(ctx, approval.Failed, "rolled back by the commit gate")
+	return s.sendRefusal()
+}
+
+// endGrants ends what was approved for less than it does now.
+func (s *session) endGrants(ctx context.Context, why string) {
+	t := &s.toServer
+	spent := t.work.grants
+	t.work.grants = nil
+	for _, g := range spent {
+		s.finish(ctx, finished{g, approval.Failed, why})
+	}
+}
+
+// approved is a verdict that people have overruled.
+func approved(v verdictOf) *verdictOf {
+	v.Verdict = policy.Allow
+	return &v
 }
 
 // atOnce stops a transaction whose command tags say by themselves that it is over
 // its limit, so that nobody works on in vain.
 func (s *session) atOnce(ctx context.Context, r *run, p *piece) (refused bool, err error) {
 	t := &s.toServer
-	t.work.sees(s.kept.tags(), p.facts)
+	t.work.sees(s.keptTags(), p.facts)
 	if s.p.c.Policy().DecideImpact(&t.session, beyond(&t.work.seen, &t.work.approved)).Verdict.Runs() {
 		return false, nil
 	}

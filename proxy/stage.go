@@ -145,6 +145,7 @@ func (s *session) inBatch() {
 	t.carried = t.carried && s.busy()
 	t.batchSent = t.carried
 	t.risky = t.risky && t.carried
+	t.work.code = t.work.code && t.carried
 	clear(t.bound)
 	t.now = s.transaction(len(t.owed) == 0)
 	t.based = t.now != anyState

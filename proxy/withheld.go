@@ -168,6 +168,33 @@ func lastTagIn(whole [][]byte) int {
 	return len(whole)
 }
 
+// keptTags are the command tags of what is kept back. Here and below the lock is
+// needed also where the server has answered all: it may say something by itself.
+func (s *session) keptTags() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.tags()
+}
+
+func (s *session) keptTag() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.lastTag()
+}
+
+func (s *session) keptReady(status byte, simple bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept.ready(status, simple)
+}
+
+// keptShown reports whether the client has seen part of the answer.
+func (s *session) keptShown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.shown
+}
+
 // takeWithheld ends the keeping back and returns what was kept. The server must
 // owe nothing.
 func (s *session) takeWithheld() *withheld {

@@ -47,6 +47,8 @@ type work struct {
 	decided  policy.Decision // that they were asked about
 	grants   []*approval.Grant
 
+	spent []*approval.Spending // what budgets were charged with for it
+
 	// since is what the counters held when the transaction began, if another ended
 	// with no idle moment between them: they have not begun at zero then. idles is
 	// how many idle moments there were by then.
