@@ -53,6 +53,9 @@ func TestOracleOfMeasuring(t *testing.T) {
 		t.Fatalf("no conversations: %v", err)
 	}
 	for _, file := range files {
+		if strings.HasSuffix(file, "_during_copy.txt") {
+			continue // who breaks the protocol there is sent away as well, in other words
+		}
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			b, err := os.ReadFile(file)
 			if err != nil {
