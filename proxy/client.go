@@ -238,7 +238,7 @@ func (s *session) passCopyData() error {
 // message stages one whole message, or what stands for it.
 func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 	t := &s.toServer
-	if t.following != nil && typ != 'H' {
+	if t.following != nil {
 		return s.whileCopying(ctx, typ, frame)
 	}
 	if t.discarding && typ != 'S' {
