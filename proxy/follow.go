@@ -212,6 +212,9 @@ func (s *session) whileCopying(ctx context.Context, typ byte, frame []byte) erro
 	case 'S':
 		t.discarding = false
 		t.put(frame, owed{sent: 'S', for_: forward})
+	case 'H': // the server ignores it
+		t.out = append(t.out, frame...)
+		return s.flush()
 	default:
 		s.mu.Lock()
 		copying := s.q.copyIn
