@@ -191,8 +191,8 @@ func (b *budget) key(r *Rule, s *Session, table string) string {
 			}
 		case "database":
 			value = s.Database
-		case "table":
-			value = table
+		case "table": // of that name there may be one in every database
+			value = s.Database + "." + table
 		}
 		fmt.Fprintf(&k, " %s=%q", dim, value)
 	}

@@ -59,6 +59,15 @@ func (i *Impact) Add(other *Impact) {
 	i.Estimated = i.Estimated || other.Estimated
 }
 
+// Rows is how many rows are inserted, updated and deleted, over all tables.
+func (i *Impact) Rows() float64 {
+	sum := 0.0
+	for k := range i.Tables {
+		sum += i.Tables[k].changed(countInserted | countUpdated | countDeleted)
+	}
+	return sum
+}
+
 // add adds to what is there for the table. The size is that before the first.
 func (i *Impact) add(t TableImpact) {
 	for k := range i.Tables {

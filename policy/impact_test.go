@@ -199,9 +199,9 @@ func TestABudgetIsKeptByWhatItNames(t *testing.T) {
 		got = append(got, c.Key)
 	}
 	want := []string{
-		`rule=flood user="alice" table="public.a"`,
-		`rule=part person="login alice" table="public.a"`,
-		`rule=part person="login alice" table="public.scratch"`,
+		`rule=flood user="alice" table="shop.public.a"`,
+		`rule=part person="login alice" table="shop.public.a"`,
+		`rule=part person="login alice" table="shop.public.scratch"`,
 		`rule=all application="x\" table=\"y" address="10.0.0.1" database="shop"`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -240,9 +240,9 @@ func TestABudgetOfStatementsIsChargedByTheText(t *testing.T) {
 `)
 	s := &Session{User: "alice"}
 	for sql, want := range map[string]string{
-		"DELETE FROM a":              `rule=many user="alice" table="a"`,
+		"DELETE FROM a":              `rule=many user="alice" table=".a"`,
 		"DELETE FROM a WHERE id = 1": "",
-		"WITH x AS (DELETE FROM a), y AS (DELETE FROM b) SELECT": `rule=many user="alice" table="a", rule=many user="alice" table="b"`,
+		"WITH x AS (DELETE FROM a), y AS (DELETE FROM b) SELECT": `rule=many user="alice" table=".a", rule=many user="alice" table=".b"`,
 		"SELECT 1": "",
 	} {
 		var keys []string

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -64,6 +65,17 @@ func (s *session) asking() (approval.Ask, *refusal, error) {
 		// What the dump holds is not known yet, but what it comes over is.
 		a.Impact = fmt.Sprintf("a restore, beginning with %s, into a database with %s", a.Impact, t.restoredOver)
 	}
+	if first.measured != nil {
+		return a, nil, s.askingMeasured(&a, first)
+	}
+	if d := first.dry; d != nil {
+		a.Impact += "; " + d.words
+		if d.impact != nil {
+			if a.Measured, err = json.Marshal(d.impact); err != nil {
+				return a, nil, fmt.Errorf("write down what was measured: %w", err)
+			}
+		}
+	}
 	d := description{session: s, digest: sha256.New(), parsed: map[string]*statement{}, bound: map[string]int{}}
 	d.batch(t.out[t.batchOut:])
 	if d.unclear {
@@ -77,6 +89,20 @@ func (s *session) asking() (approval.Ask, *refusal, error) {
 	a.Parameters = d.parameters
 	a.ParameterHash = d.digest.Sum(nil)
 	return a, nil, nil
+}
+
+// askingMeasured describes what was done and rolled back. What the names meant is
+// in the numbers, which a grant does not exceed.
+func (s *session) askingMeasured(a *approval.Ask, first held) error {
+	w := &s.toServer.work
+	var err error
+	if a.Measured, err = json.Marshal(first.measured); err != nil {
+		return fmt.Errorf("write down what was measured: %w", err)
+	}
+	a.Impact = "measured, and rolled back: " + first.measured.String()
+	a.Statement = w.statement()
+	a.ParameterHash = fmt.Appendf(w.digest.Sum(nil), "%v", a.Quorum)
+	return nil
 }
 
 // quorum is what all the rules that hold something of the batch ask for

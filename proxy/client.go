@@ -43,7 +43,7 @@ func (s *session) fromClient(ctx context.Context) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := s.woken(); err != nil {
+			if err := s.woken(ctx); err != nil {
 				return err
 			}
 		default:
@@ -52,9 +52,9 @@ func (s *session) fromClient(ctx context.Context) error {
 	}
 }
 
-// woken is called when a Read timed out: the log-in took too long, or the
-// session is being drained.
-func (s *session) woken() error {
+// woken is called when a Read timed out: the log-in took too long, the session is
+// being drained, or the server does not wait for COPY data any more.
+func (s *session) woken(ctx context.Context) error {
 	s.mu.Lock()
 	drained, idle, starting := s.drained, s.idleLocked() && s.toServer.r == s.toServer.w, s.tx == 0
 	s.mu.Unlock()
@@ -66,6 +66,9 @@ func (s *session) woken() error {
 	}
 	if err := s.client.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("clear deadline: %w", err)
+	}
+	if s.toServer.following != nil {
+		return s.resume(ctx)
 	}
 	return nil
 }
@@ -146,6 +149,9 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 	}
 	if !waits {
 		if err := s.decideHeld(ctx); err != nil {
+			return false, err
+		}
+		if err := s.beforeSync(); err != nil {
 			return false, err
 		}
 		if err := s.flush(); err != nil {
@@ -232,6 +238,9 @@ func (s *session) passCopyData() error {
 // message stages one whole message, or what stands for it.
 func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 	t := &s.toServer
+	if t.following != nil {
+		return s.whileCopying(ctx, typ, frame)
+	}
 	if t.discarding && typ != 'S' {
 		return nil
 	}
@@ -252,10 +261,18 @@ func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 		t.put(frame, t.closing(frame))
 	case 'E':
 		s.inBatch()
+		if e := t.endBy(frame); e != endsNothing {
+			if refused, err := s.beforeCommit(ctx, e); refused || err != nil {
+				return err
+			}
+		}
 		t.put(frame, t.executing(frame))
 	case 'H':
 		s.inBatch()
 		if err := s.decideHeld(ctx); err != nil {
+			return err
+		}
+		if err := s.beforeSync(); err != nil {
 			return err
 		}
 		switch {
@@ -270,6 +287,10 @@ func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 		if err := s.decideHeld(ctx); err != nil {
 			return err
 		}
+		if (t.batch || t.carried) && !t.discarding && t.toMeasure(nil) {
+			return s.followBatch(ctx, frame)
+		}
+		t.carried = t.carried && !t.discarding // the error has ended the COPY
 		t.discarding = false
 		t.put(frame, owed{sent: 'S', for_: forward})
 		t.endBatch()

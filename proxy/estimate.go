@@ -105,7 +105,11 @@ func (s *session) estimate(g gated, alternatives [][]*policy.Facts) ([][]*policy
 			if err != nil {
 				return nil, err
 			}
-			estimated[i][k] = f.WithImpact(expected)
+			// What can be run to see what it does need not be stopped for what the
+			// planner thinks.
+			if expected != nil && expected.Rows() > s.p.c.DryRun.Rows {
+				estimated[i][k] = f.WithImpact(expected)
+			}
 		}
 	}
 	return estimated, nil
@@ -171,9 +175,9 @@ func (s *session) rolledBack(questions []byte, answers int) ([][]byte, error) {
 	for _, sql := range back {
 		undo = execution(undo, sql, nil)
 	}
-	rows, err := s.put(append(messages, undo...))
+	rows, err := s.put(append(messages, undo...), 1)
 	if err != nil && (errors.Is(err, errFailed) || errors.Is(err, errCancelled)) {
-		if _, again := s.put(undo); again != nil {
+		if _, again := s.put(undo, 1); again != nil {
 			return nil, fmt.Errorf("go back to before the planner was asked: %w", errors.Join(again, err))
 		}
 	}
@@ -191,6 +195,7 @@ func (s *session) rolledBack(questions []byte, answers int) ([][]byte, error) {
 
 // executionWith is execution with the client's own values.
 func executionWith(b []byte, sql string, with bound) []byte {
+	b = closeAsked(b)
 	b = appendFrame(b, 'P', func(b []byte) []byte {
 		return append(appendCString(appendCString(b, askName), sql), with.types...)
 	})

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,31 +17,6 @@ import (
 // of its bytes may reach the server. Bind and not only Execute, because a bound
 // portal can also be run by FETCH or MOVE, and because planning runs code.
 
-// gated is a message at the gate.
-type gated struct {
-	sent byte
-	text string // for the audit log
-
-	// bound gives what an alternative would be run with, for a Bind.
-	bound func(alternative int) (bound, bool)
-
-	// alternatives returns what would run, read under the settings now known:
-	// one of the lists, statement after statement.
-	alternatives func() [][]*policy.Facts
-}
-
-// held is a staged message that needs approval before it may be sent.
-type held struct {
-	gated
-	decision policy.Decision
-	decided  *policy.Facts     // the statement that the decision is about
-	waits    []waiting         // every decision that people are asked for
-	all      [][]*policy.Facts // everything that was judged
-	name     string            // of the statement, for a Parse
-	now      txState           // what the transaction may be when it runs
-	at       int               // where the message begins in out
-}
-
 // query gates a simple Query, all of its statements or none: splitting it would
 // change its implicit transaction.
 func (s *session) query(ctx context.Context, frame []byte) error {
@@ -48,7 +24,7 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 	text := queryText(frame)
 	if s.start.wantsReplication() && isReplicationCommand(text) {
 		s.toServer.put(frame, owed{sent: 'Q', for_: forward})
-		return s.endQuery(ctx)
+		return s.endQuery(ctx, 'Q', nil)
 	}
 	facts := s.read(text)
 	all := [][]*policy.Facts{facts}
@@ -68,23 +44,52 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 		o = o.with()
 		o.effects = facts
 	}
+	if waits == nil {
+		var refused bool
+		var err error
+		if waits, refused, err = s.countStatements(ctx, gated{sent: 'Q', text: text}, all); refused || err != nil {
+			return err
+		}
+	}
+	if err := s.fromZero(all); err != nil {
+		return err
+	}
 	if pid := cancels(text, facts); pid != 0 {
 		o = o.with()
 		o.cancels = pid
 	}
+	failed, err := s.endOpenBatch(all)
+	if err != nil || s.toServer.discarding {
+		return err
+	}
+	if failed {
+		s.toServer.put(frame, o)
+		s.toServer.endBatch()
+		return nil
+	}
 	s.stageGated(frame, o, j, all, waits)
-	return s.endQuery(ctx)
+	return s.endQuery(ctx, 'Q', facts)
 }
 
 // endQuery ends the segment that a staged Query or FunctionCall is.
-func (s *session) endQuery(ctx context.Context) error {
+func (s *session) endQuery(ctx context.Context, sent byte, facts []*policy.Facts) error {
 	t := &s.toServer
 	if err := s.decideHeld(ctx); err != nil || t.discarding {
 		return err
 	}
+	if facts != nil && t.owed[len(t.owed)-1].for_ != author && t.toMeasure(facts) {
+		return s.follow(ctx, sent, facts, false)
+	}
 	t.grantLast()
 	t.endBatch()
 	return nil
+}
+
+// toMeasure reports whether the commit gate has to see what is staged through.
+func (t *stage) toMeasure(facts []*policy.Facts) bool {
+	return t.risky || (t.work.risky || t.work.charged) && slices.ContainsFunc(facts, commits) ||
+		t.work.digest != nil && len(t.grants) > 0 && t.now&inside != 0 ||
+		t.dirty && slices.ContainsFunc(facts, chains)
 }
 
 // parse stages a Parse. Its statement is judged when it is bound. One that would
@@ -160,6 +165,7 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	j, alternatives, ask := s.judgeNoting(alternatives)
 	var waits *held
 	if ask {
+		values = bytes.Clone(values) // they may be needed when the buffer has moved on
 		g := gated{sent: 'B', alternatives: func() [][]*policy.Facts { return s.wouldRun(name, s.candidates(name), values) }}
 		for _, st := range found {
 			g.text = st.text
@@ -184,6 +190,7 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	for _, facts := range alternatives {
 		for _, f := range facts {
 			effects |= 1<<f.Transaction | t.binds(f)
+			t.controls = t.controls || f.Transaction != policy.TransactionNone
 		}
 	}
 	if t.bound == nil {
@@ -193,6 +200,19 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 		t.bound[serverName(portal)] = effects
 	} else {
 		delete(t.bound, serverName(portal))
+	}
+	if waits == nil {
+		g := gated{sent: 'B'}
+		for _, st := range found {
+			g.text = st.text
+		}
+		var refused bool
+		if waits, refused, err = s.countStatements(ctx, g, alternatives); refused || err != nil {
+			return err
+		}
+	}
+	if err := s.fromZero(alternatives); err != nil {
+		return err
 	}
 	s.stageGated(frame, o, j, alternatives, waits)
 	return nil
@@ -244,8 +264,17 @@ func (s *session) functionCall(ctx context.Context, frame []byte) error {
 			return err
 		}
 	}
+	failed, err := s.endOpenBatch(all)
+	if err != nil || s.toServer.discarding {
+		return err
+	}
+	if failed {
+		s.toServer.put(frame, owed{sent: 'F', for_: forward})
+		s.toServer.endBatch()
+		return nil
+	}
 	s.stageGated(frame, owed{sent: 'F', for_: forward}, j, all, waits)
-	return s.endQuery(ctx)
+	return s.endQuery(ctx, 'F', all[0])
 }
 
 // calledFunction is a FunctionCall in words.
@@ -377,6 +406,9 @@ func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.
 	t := &s.toServer
 	for _, facts := range all {
 		t.forgetCatalogs(facts)
+	}
+	if o.sent != 'P' {
+		s.noteWork(o.sent, frame, all, waits != nil)
 	}
 	if j.Verdict == policy.Warn {
 		o = o.with()

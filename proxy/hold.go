@@ -76,6 +76,9 @@ func (s *session) decideHeld(ctx context.Context) error {
 		if restore {
 			t.restoreRefused = refused
 		}
+		if first.measured != nil {
+			refused = refused.tookBack(first.measured)
+		}
 		s.refuse(first.sent, "", refused)
 		return nil
 	}
@@ -84,6 +87,36 @@ func (s *session) decideHeld(ctx context.Context) error {
 	}
 	t.held = nil
 	t.grants = append(t.grants, grant)
+	if first.measured == nil {
+		return s.boundBy(grant, first)
+	}
+	return nil
+}
+
+// boundBy has what was granted at the statement gate measured before it is
+// committed, where people were shown what a dry run did.
+func (s *session) boundBy(grant *approval.Grant, h held) error {
+	shown := grant.Request().Measured
+	if len(shown) == 0 {
+		return nil
+	}
+	t := &s.toServer
+	approved, err := impactOf(grant.Request())
+	if err != nil {
+		return err
+	}
+	t.risky = true
+	t.work.risky, t.work.approved, t.work.exact, t.work.decided = true, *approved, true, h.decision
+	for _, facts := range h.all {
+		for _, f := range facts {
+			if t.work.facts == nil {
+				t.work.facts = f
+			}
+			if t.work.digest == nil {
+				t.work.tell(s, f)
+			}
+		}
+	}
 	return nil
 }
 
@@ -93,6 +126,14 @@ func (s *session) decideHeld(ctx context.Context) error {
 func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*approval.Grant, *refusal, error) {
 	ctx, done := context.WithCancel(ctx)
 	defer done()
+	d, err := s.dryRun(first)
+	switch {
+	case errors.Is(err, errCancelled):
+		return nil, cancelledByUser(first.decision.ID(), 0), nil
+	case err != nil:
+		return nil, nil, fmt.Errorf("try out what is held: %w", err)
+	}
+	s.toServer.held[0].dry = d
 	ask, refused, err := s.asking()
 	switch {
 	case err != nil:
@@ -104,6 +145,9 @@ func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*appro
 		return nil, refused, nil
 	}
 	w, err := s.p.c.Approvals.Open(ctx, ask)
+	if err == nil && first.measured != nil {
+		w, err = s.reopened(ctx, w, ask, first.measured)
+	}
 	switch {
 	case errors.Is(err, approval.ErrNobody):
 		if s.record(ctx, approval.KindBlocked, first.decision, ask.Statement) != nil {
@@ -139,12 +183,27 @@ func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*appro
 	return s.wait(ctx, h, w, first)
 }
 
+// reopened lets a request that was opened for less than was measured now be, and
+// opens or joins the one for these numbers.
+func (s *session) reopened(ctx context.Context, w *approval.Waiter, a approval.Ask, now *policy.Impact) (*approval.Waiter, error) {
+	shown, err := impactOf(w.Request())
+	if err == nil && coveredBy(now, shown) {
+		return w, nil
+	}
+	w.Release()
+	if err != nil {
+		return nil, err
+	}
+	a.ParameterHash = append(a.ParameterHash, a.Measured...)
+	return s.p.c.Approvals.Open(ctx, a)
+}
+
 // ticketOnly reports whether what is held cannot wait on the wire: its rule says
 // so, no time is given, or part of its batch is on the server, where
 // statement_timeout goes on and locks are held.
 func (s *session) ticketOnly() bool {
 	for _, h := range s.toServer.held {
-		if h.decision.Verdict == policy.Ticket {
+		if h.ticket || h.decision.Verdict == policy.Ticket {
 			return true
 		}
 	}
@@ -264,6 +323,13 @@ func (s *session) endHold(h *hold) (cancelled bool) {
 	return h.once
 }
 
+// cancelled reports whether the client has cancelled what is held.
+func (s *session) cancelled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holding != nil && s.holding.once
+}
+
 // cancelHold withdraws what is held, if anything is. It reports whether it did.
 func (s *session) cancelHold() bool {
 	s.mu.Lock()
@@ -307,6 +373,9 @@ func (s *session) release(ctx context.Context, w *approval.Waiter, first held) (
 func (s *session) judgedAnew() *refusal {
 	t := &s.toServer
 	for _, h := range t.held {
+		if h.measured != nil {
+			continue
+		}
 		if j := s.judgeEach(h.all, h.now); j.Verdict == policy.Block {
 			return blocked(j.Decision, j.facts)
 		}

@@ -25,9 +25,13 @@ import (
 type question struct {
 	rows    [][]byte // the first column of each row
 	code    string   // SQLSTATE, if it failed
+	failure []byte   // and the ErrorResponse
 	routine string   // of the server, that raised the error
 	late    bool     // the proxy has cancelled it itself
+	syncs   int      // ReadyForQuerys to come
 	closes  int      // CloseCompletes to come, where no ReadyForQuery will
+	mayFail bool
+	patient bool // it is the client's own doing, and may take as long as that
 	settled chan struct{}
 }
 
@@ -41,8 +45,8 @@ var errFailed = errors.New("the server answered with an error")
 // anything was looked up or done.
 var errSyntax = errors.New("a syntax error")
 
-// errCancelled says that the client cancelled while its statement was looked
-// into.
+// errCancelled says that the server stopped a question by itself: the client has
+// cancelled, or a time limit of the session is over.
 var errCancelled = errors.New("cancelled by the client")
 
 const (
@@ -72,16 +76,16 @@ func (s *session) inquire(sql string, parameters [][]byte) ([][]byte, error) {
 // savepoint.
 func (s *session) putApart(status byte, messages []byte) ([][]byte, error) {
 	if status == 'I' {
-		return s.put(messages)
+		return s.put(messages, 1)
 	}
 	back := execution(nil, "ROLLBACK TO SAVEPOINT "+askSavepoint, nil)
 	back = execution(back, "RELEASE SAVEPOINT "+askSavepoint, nil)
 	question := append(execution(nil, "SAVEPOINT "+askSavepoint, nil), messages...)
-	rows, err := s.put(append(question, back...))
+	rows, err := s.put(append(question, back...), 1)
 	if err == nil || !errors.Is(err, errFailed) && !errors.Is(err, errCancelled) {
 		return rows, err
 	}
-	if _, again := s.put(back); again != nil {
+	if _, again := s.put(back, 1); again != nil {
 		return nil, fmt.Errorf("go back to before the question: %w", errors.Join(again, err))
 	}
 	return nil, err
@@ -117,6 +121,9 @@ func (s *session) refusesSyntax(text string) (bool, error) {
 	return false, err
 }
 
+// closesPerExecution is how many CloseComplete an execution is answered with.
+const closesPerExecution = 4
+
 // show asks for the values of settings. SHOW takes neither a snapshot nor a
 // savepoint: it fails only if it is cancelled.
 func (s *session) show(names []string) ([]string, error) {
@@ -133,9 +140,9 @@ func (s *session) show(names []string) ([]string, error) {
 	var rows [][]byte
 	var err error
 	if s.toServer.batchSent {
-		rows, err = s.inOpenBatch(messages, 2*len(names))
+		rows, err = s.inOpenBatch(messages, &question{closes: closesPerExecution * len(names)})
 	} else {
-		rows, err = s.put(messages)
+		rows, err = s.put(messages, 1)
 	}
 	if err == nil && len(rows) != len(names) {
 		err = fmt.Errorf("%d of %d settings shown", len(rows), len(names))
@@ -147,34 +154,59 @@ func (s *session) show(names []string) ([]string, error) {
 	return values, err
 }
 
-// inOpenBatch asks within the client's own open batch, of which part is on the
-// server already.
-func (s *session) inOpenBatch(messages []byte, closes int) ([][]byte, error) {
-	flush := []byte{'H', 0, 0, 0, 4}
+// flushFrame is a Flush.
+var flushFrame = [...]byte{'H', 0, 0, 0, 4}
+
+// awaitOpenBatch waits until what is on the server of the open batch has been
+// answered, and reports whether it has failed.
+func (s *session) awaitOpenBatch() (failed bool, err error) {
 	s.mu.Lock()
 	unanswered := !s.q.empty()
 	s.mu.Unlock()
 	if unanswered {
-		if _, err := s.server.Write(flush); err != nil {
-			return nil, fmt.Errorf("write to server: %w", err)
+		if _, err := s.server.Write(flushFrame[:]); err != nil {
+			return false, fmt.Errorf("write to server: %w", err)
 		}
 	}
 	s.mu.Lock()
-	err := s.waitOwed(0)
-	skipping := s.q.skipping
+	defer s.mu.Unlock()
+	err = s.waitOwed(0)
+	return s.q.skipping, err
+}
+
+// awaitData waits until what is on the server of the open batch has been answered,
+// or reads COPY data, and reports whether it does.
+func (s *session) awaitData() (data bool, err error) {
+	s.mu.Lock()
+	unanswered := !s.q.empty() && !s.q.copyIn
 	s.mu.Unlock()
+	if unanswered { // a server that reads COPY data ignores it
+		if _, err := s.server.Write(flushFrame[:]); err != nil {
+			return false, fmt.Errorf("write to server: %w", err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waitOwedOrData(0)
+}
+
+// inOpenBatch asks within the client's own open batch, of which part is on the
+// server already. A question that may fail takes the batch along: the server then
+// discards what comes up to Sync.
+func (s *session) inOpenBatch(messages []byte, q *question) ([][]byte, error) {
+	failed, err := s.awaitOpenBatch()
 	switch {
 	case err != nil:
 		return nil, err
-	case skipping:
+	case failed:
 		return nil, errNotNow
 	}
-	return s.ask(append(messages, flush...), closes)
+	return s.ask(append(messages, flushFrame[:]...), q)
 }
 
-// execution appends the messages that run one statement and leave nothing
-// behind.
+// execution appends the messages that run one statement and leave nothing behind.
 func execution(b []byte, sql string, parameters [][]byte) []byte {
+	b = closeAsked(b)
 	b = appendFrame(b, 'P', func(b []byte) []byte {
 		return append(appendCString(appendCString(b, askName), sql), 0, 0)
 	})
@@ -193,26 +225,26 @@ func execution(b []byte, sql string, parameters [][]byte) []byte {
 // executed appends the messages that run what has been bound, and forget it.
 func executed(b []byte) []byte {
 	b = appendFrame(b, 'E', func(b []byte) []byte { return append(appendCString(b, askName), 0, 0, 0, 0) })
-	return forgotten(b)
+	return closeAsked(b)
 }
 
-// forgotten appends the messages that free the names of the proxy's own.
-func forgotten(b []byte) []byte {
+// closeAsked appends the Closes of a question's portal and statement. They come
+// first, too: a question that failed has left both behind.
+func closeAsked(b []byte) []byte {
 	b = appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'P'), askName) })
 	return appendFrame(b, 'C', func(b []byte) []byte { return appendCString(append(b, 'S'), askName) })
 }
 
-// put sends messages of the proxy's own, with a Sync, and waits for the answer. One
-// that failed has left its portal and its statement behind, since nothing after an
-// error is run: the names are freed first, which is no error where there are none.
-func (s *session) put(messages []byte) ([][]byte, error) {
-	return s.ask(append(append(forgotten(nil), messages...), 'S', 0, 0, 0, 4), 0)
+// put sends messages of the proxy's own, with a Sync, and waits for the answer.
+// Syncs is how many there are, with that one.
+func (s *session) put(messages []byte, syncs int) ([][]byte, error) {
+	return s.ask(append(messages, 'S', 0, 0, 0, 4), &question{syncs: syncs, mayFail: true})
 }
 
-// ask sends a question and waits for its answer, which ends with ReadyForQuery
-// or, if closes is not 0, with that many CloseCompletes.
-func (s *session) ask(messages []byte, closes int) ([][]byte, error) {
-	q := &question{settled: make(chan struct{}), closes: closes}
+// ask sends a question and waits for its answer, which ends with as many
+// ReadyForQuery or CloseComplete as q says.
+func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
+	q.settled = make(chan struct{})
 	s.mu.Lock()
 	s.question = q
 	s.mu.Unlock()
@@ -229,6 +261,9 @@ func (s *session) ask(messages []byte, closes int) ([][]byte, error) {
 		case <-s.gone:
 			return nil, io.EOF
 		case <-limit.C:
+			if q.patient {
+				continue
+			}
 			if q.late {
 				return nil, errors.New("the server answers neither the proxy's question nor its cancel")
 			}
@@ -237,18 +272,28 @@ func (s *session) ask(messages []byte, closes int) ([][]byte, error) {
 			limit.Reset(askLimit)
 		}
 	}
-	switch q.code {
-	case "":
+	if q.code == "" {
 		return q.rows, nil
-	case "57014":
-		if !q.late {
-			return nil, errCancelled
-		}
 	}
 	if q.code == "42601" && q.routine == "scanner_yyerror" {
 		return nil, fmt.Errorf("%w: %w", errFailed, errSyntax)
 	}
-	return nil, fmt.Errorf("%w: SQLSTATE %s", errFailed, q.code)
+	return nil, &questionFailed{q.code, q.failure, q.code == "57014" && !q.late}
+}
+
+// questionFailed is errFailed, or errCancelled, with what the server said.
+type questionFailed struct {
+	code      string
+	frame     []byte
+	cancelled bool
+}
+
+func (e *questionFailed) Error() string { return fmt.Sprintf("%v: SQLSTATE %s", e.Unwrap(), e.code) }
+func (e *questionFailed) Unwrap() error {
+	if e.cancelled {
+		return errCancelled
+	}
+	return errFailed
 }
 
 // answers takes a message of the server for the question that is under way. It
@@ -262,7 +307,9 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 			return true, fmt.Errorf("NoticeResponse: %w", err)
 		}
 		// With client_min_messages at debug the server tells of each step.
-		return strings.HasPrefix(n.SeverityUnlocalized, "DEBUG") || n.SeverityUnlocalized == "LOG", nil
+		// SET CONSTRAINTS warns outside a transaction block, and is obeyed.
+		own := strings.HasPrefix(n.SeverityUnlocalized, "DEBUG") || n.SeverityUnlocalized == "LOG" || n.Code == "25P01"
+		return own, nil
 	case 'A', 'S':
 		return false, nil
 	case '3':
@@ -289,13 +336,23 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 		if e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC" {
 			return false, nil // the client must hear why its session ends
 		}
-		q.code, q.routine = e.Code, e.Routine
-		if q.closes > 0 {
+		q.code, q.routine, q.failure = e.Code, e.Routine, append([]byte(nil), frame...)
+		switch {
+		case q.closes > 0 && q.mayFail:
+			s.q.skipping = true
+			q.end(s)
+		case q.closes > 0:
 			return true, fmt.Errorf("the proxy's own question failed in an open batch (%s)", e.Code)
 		}
 		return true, nil
 	case 'Z':
-		q.end(s)
+		if len(frame) != headerLen+1 {
+			return true, errShort
+		}
+		s.readyIn(frame[headerLen])
+		if q.syncs--; q.syncs == 0 {
+			q.end(s)
+		}
 		return true, nil
 	}
 	return true, fmt.Errorf("server sent %q in answer to the proxy's own question", frame[0])

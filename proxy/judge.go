@@ -7,6 +7,35 @@ import (
 	"github.com/pgsluice/pgsluice/policy"
 )
 
+// gated is a message at the gate.
+type gated struct {
+	sent byte
+	text string // for the audit log
+
+	// bound gives what an alternative would be run with, for a Bind.
+	bound func(alternative int) (bound, bool)
+
+	// alternatives returns what would run, read under the settings now known:
+	// one of the lists, statement after statement.
+	alternatives func() [][]*policy.Facts
+}
+
+// held is a staged message that needs approval before it may be sent.
+type held struct {
+	gated
+	decision policy.Decision
+	decided  *policy.Facts     // the statement that the decision is about
+	waits    []waiting         // every decision that people are asked for
+	all      [][]*policy.Facts // everything that was judged
+	name     string            // of the statement, for a Parse
+	now      txState           // what the transaction may be when it runs
+	at       int               // where the message begins in out
+
+	measured *policy.Impact // at the commit gate: what was done, and rolled back
+	ticket   bool           // it cannot run again by itself
+	dry      *dry           // at the statement gate: what a dry run has shown
+}
+
 // judgement is the strictest decision over the statements of a message.
 type judgement struct {
 	policy.Decision

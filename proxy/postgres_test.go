@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ rules: []
 
 // running is a proxy in front of the shared cluster.
 type running struct {
+	ahead   atomic.Int64 // how far its clock is ahead, in nanoseconds
 	addr    string
 	service *approval.Service
 	proxy   *Proxy
@@ -72,7 +74,8 @@ func serveOn(t testing.TB, cluster *pgcluster.Cluster, policyText string, edit f
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := approval.New(approval.Config{Ledger: l, Recorder: log, Now: time.Now,
+	r := &running{}
+	service, err := approval.New(approval.Config{Ledger: l, Recorder: log, Now: r.now,
 		People: approval.NewPeople(wirePeople, wireGroups)})
 	if err != nil {
 		t.Fatal(err)
@@ -111,8 +114,15 @@ func serveOn(t testing.TB, cluster *pgcluster.Cluster, policyText string, edit f
 		l.Close()
 		log.Close()
 	})
-	return &running{addr: listener.Addr().String(), service: service, proxy: p, stop: cancel, served: served}
+	r.addr, r.service, r.proxy, r.stop, r.served = listener.Addr().String(), service, p, cancel, served
+	return r
 }
+
+// now is the time by which budgets and requests go.
+func (r *running) now() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
+
+// later lets time go by for them.
+func (r *running) later(d time.Duration) { r.ahead.Add(int64(d)) }
 
 // inventory makes a database with the tables that the tests destroy, and the
 // role alice.

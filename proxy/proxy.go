@@ -40,6 +40,8 @@ type Config struct {
 	// MaxWait is how long a held statement waits on the wire before it becomes
 	// a ticket; zero makes every hold a ticket at once.
 	MaxWait time.Duration
+	// DryRun says what is tried out before people are asked.
+	DryRun DryRun
 	// Where people decide, for messages: "psql -d pgsluice -p 6432", a URL.
 	Where string
 

@@ -36,10 +36,15 @@ type refusal struct {
 	hint    string
 	rule    string // for the poison and the server's log
 	request int64
+
+	server []byte // an ErrorResponse of the server's own, in place of all this
 }
 
 // frame is the refusal as an ErrorResponse.
 func (r *refusal) frame(severity string) []byte {
+	if r.server != nil {
+		return r.server
+	}
 	b, _ := (&pgproto3.ErrorResponse{
 		Severity: severity, SeverityUnlocalized: severity,
 		Code: r.code, Message: r.message, Detail: r.detail, Hint: r.hint,
@@ -157,6 +162,47 @@ func blocked(d policy.Decision, f *policy.Facts) *refusal {
 
 func ruleID(d policy.Decision) string { return d.ID() }
 
+// nothingRun is the detail of what the statement gate refused.
+const nothingRun = "Nothing was run."
+
+// tookBack says, in place of that, what was run and has been rolled back.
+func (r *refusal) tookBack(i *policy.Impact) *refusal {
+	back := *r
+	rest, _ := strings.CutPrefix(r.detail, nothingRun)
+	back.detail = strings.TrimSpace("Rolled back: " + sentence(i.String()) + " " + rest)
+	return &back
+}
+
+// entangled refuses what the commit gate cannot follow.
+func entangled(f *policy.Facts) *refusal {
+	return &refusal{
+		code:    codeRefused,
+		message: subject(f) + " not run: its effect could not be measured behind an extended query that is still open",
+		detail:  nothingRun,
+		hint:    "Send Sync first.",
+	}
+}
+
+// ownCommit refuses a Query that ends transactions in a way that cannot be cut.
+func ownCommit(f *policy.Facts) *refusal {
+	return &refusal{
+		code:    codeRefused,
+		message: subject(f) + " not run: its message also ends a transaction, before its effect could be measured",
+		detail:  nothingRun,
+		hint:    "Send COMMIT by itself.",
+	}
+}
+
+// codeByItself refuses code that could commit before its effect was measured.
+func codeByItself(f *policy.Facts) *refusal {
+	return &refusal{
+		code:    codeRefused,
+		message: subject(f) + " not run: it could commit before its effect was measured",
+		detail:  nothingRun,
+		hint:    "Send it with Sync and without Flush, or inside BEGIN.",
+	}
+}
+
 // reason says what about the statement met the rule, and the rule's title.
 func reason(d policy.Decision, f *policy.Facts) string {
 	switch {
@@ -207,20 +253,28 @@ func ticketOpened(r approval.Request, subject, who, where string, window time.Du
 	return &refusal{
 		code:    codeRefused,
 		message: fmt.Sprintf("%s needs approval: rule %s opened request %d for %s", subject, r.Rule, r.ID, who),
-		detail:  "Nothing was run.",
-		hint: fmt.Sprintf("Ask for the approval of request %d (%s), then send exactly the same statement again within %s of it.",
-			r.ID, where, shortDuration(window)),
+		detail:  nothingRun,
+		hint: fmt.Sprintf("Ask for the approval of request %d (%s), then %s within %s of it.",
+			r.ID, where, sendAgain(r), shortDuration(window)),
 		rule: r.Rule, request: r.ID,
 	}
+}
+
+// sendAgain says what a ticket is for.
+func sendAgain(r approval.Request) string {
+	if r.InTransaction && len(r.Measured) > 0 {
+		return "repeat the same transaction"
+	}
+	return "send exactly the same statement again"
 }
 
 func waitedTooLong(r approval.Request, where string, window time.Duration) *refusal {
 	return &refusal{
 		code:    codeCancelled,
 		message: fmt.Sprintf("nobody decided on request %d (rule %s) in time; it is now a ticket", r.ID, r.Rule),
-		detail:  "Nothing was run.",
-		hint: fmt.Sprintf("Once request %d is approved (%s), send exactly the same statement again within %s.",
-			r.ID, where, shortDuration(window)),
+		detail:  nothingRun,
+		hint: fmt.Sprintf("Once request %d is approved (%s), %s within %s.",
+			r.ID, where, sendAgain(r), shortDuration(window)),
 		rule: r.Rule, request: r.ID,
 	}
 }
@@ -235,7 +289,7 @@ func denied(r approval.Request) *refusal {
 	f := &refusal{
 		code:    codeRefused,
 		message: fmt.Sprintf("request %d (rule %s) was denied", r.ID, r.Rule),
-		detail:  "Nothing was run.",
+		detail:  nothingRun,
 		hint:    "Talk to who denied it before you try another way.",
 		rule:    r.Rule, request: r.ID,
 	}
@@ -252,7 +306,7 @@ func ended(r approval.Request) *refusal {
 	return &refusal{
 		code:    codeCancelled,
 		message: fmt.Sprintf("request %d (rule %s) is %s", r.ID, r.Rule, r.State),
-		detail:  "Nothing was run.",
+		detail:  nothingRun,
 		hint:    "Send the statement again to open a new request.",
 		rule:    r.Rule, request: r.ID,
 	}
@@ -263,7 +317,7 @@ func ended(r approval.Request) *refusal {
 func cancelledByUser(rule string, request int64) *refusal {
 	r := &refusal{
 		code: codeCancelled, message: "canceling statement due to user request",
-		detail: "Nothing was run.", rule: rule, request: request,
+		detail: nothingRun, rule: rule, request: request,
 	}
 	if request != 0 {
 		r.detail = fmt.Sprintf("Request %d was withdrawn; nothing was run.", request)
@@ -275,7 +329,7 @@ func policyChanged(d policy.Decision, f *policy.Facts) *refusal {
 	return &refusal{
 		code:    codeCancelled,
 		message: fmt.Sprintf("%s not run: the policy has changed since its approval was asked for", subject(f)),
-		detail:  "Nothing was run.",
+		detail:  nothingRun,
 		hint:    "Send the statement again, to be judged by the new policy.",
 		rule:    ruleID(d),
 	}
@@ -295,7 +349,7 @@ func notNow(d policy.Decision, f *policy.Facts) *refusal {
 	return &refusal{
 		code:    codeRefused,
 		message: fmt.Sprintf("%s needs approval (rule %s), which cannot be asked for in a failed transaction", subject(f), ruleID(d)),
-		detail:  "Nothing was run.",
+		detail:  nothingRun,
 		hint:    "Send ROLLBACK by itself first, then the statement again.",
 		rule:    ruleID(d),
 	}

@@ -41,7 +41,10 @@ type serverReader struct {
 	negotiated bool // NegotiateProtocolVersion has been dealt with
 	finished   []finished
 	signalled  []uint32 // process IDs that pg_cancel_backend has reached
-	poke       bool     // the session is to be drained and has become idle
+	poke       bool     // the client's goroutine has something to do
+	fatal      bool     // the server ends the session
+	send       []byte   // what the client is to get of what was read
+	writing    bool     // clientWrite is held for that already
 }
 
 // finished is a grant whose statement the server has answered.
@@ -121,14 +124,11 @@ func (s *session) relay(r *serverReader) (owes bool, err error) {
 	if err != nil {
 		return owes, fmt.Errorf("the server's messages do not fit what it was asked: %w", err)
 	}
-	send := r.buf[r.from:pos]
-	if r.altered {
-		r.out = append(r.out, send...)
-		send = r.out
-	}
-	if len(send) > 0 {
-		s.clientWrite.Lock()
-		_, err := s.client.Write(send)
+	if len(r.send) > 0 {
+		if !r.writing {
+			s.clientWrite.Lock()
+		}
+		_, err := s.client.Write(r.send)
 		s.clientWrite.Unlock()
 		if err != nil {
 			return owes, fmt.Errorf("write to client: %w", err)
@@ -158,7 +158,31 @@ func (s *session) scanned(r *serverReader, pos int) (_ int, settled chan struct{
 	if s.settled != nil && (s.q.len() <= s.settledAt || s.q.copyIn) {
 		settled, s.settled = s.settled, nil
 	}
+	r.send, r.writing = r.buf[r.from:pos], false
+	if r.altered {
+		r.out = append(r.out, r.send...)
+		r.send = r.out
+	}
+	if s.kept != nil && err == nil {
+		s.keep(r)
+	}
 	return pos, settled, !s.q.empty(), err
+}
+
+// keep keeps back what was read. The caller holds mu.
+func (s *session) keep(r *serverReader) {
+	if r.fatal {
+		s.kept.without("CIsZ")
+		r.send, s.kept = append(s.kept.frames, r.send...), nil
+		return
+	}
+	// What the client may see comes before whatever the other goroutine gives it,
+	// once it has seen that the answer is complete.
+	if r.send = s.kept.add(r.send, r.rest); len(r.send) > 0 {
+		s.clientWrite.Lock()
+		r.writing = true
+	}
+	r.poke = r.poke || s.copying && (s.q.empty() || s.q.copyIn)
 }
 
 // scanServer walks the whole messages from pos on and returns where they end.
@@ -392,9 +416,10 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 			s.known.ran(o.effects, s.failure != "")
 		}
 		s.finishRunning(r, o)
-		s.failure, s.tag = "", s.tag[:0]
+		s.failed, s.failure, s.tag = s.failure, "", s.tag[:0]
 	}
-	s.tx = status
+	s.readyIn(status)
+	s.segments++
 	if o.sent == startUp {
 		// Logged in: the deadline for that is over.
 		s.loggedIn()
@@ -406,6 +431,13 @@ func (s *session) completed(r *serverReader, o owed, frame []byte, at, next int)
 		r.poke = s.drained && s.idleLocked()
 	}
 	return nil
+}
+
+// readyIn notes the transaction status of a ReadyForQuery. The caller holds mu.
+func (s *session) readyIn(status byte) {
+	if s.tx = status; status == 'I' {
+		s.idles++
+	}
 }
 
 // finishRunning notes the outcome of what ran on a grant in the segment that
@@ -446,6 +478,7 @@ func (s *session) serverFailed(r *serverReader, frame []byte, at, next int) erro
 			}
 			r.replace(at, next, hinted)
 		}
+		r.fatal = true
 		return nil // the server closes; its end of file ends the session
 	}
 	first := s.q.first()

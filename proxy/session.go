@@ -54,8 +54,13 @@ type session struct {
 	settledAt int
 	question  *question // the proxy's own, while it is under way
 	settings  settings
-	failure   string // SQLSTATE of an error since the last ReadyForQuery
-	tag       []byte // last command tag since then, with its NUL
+	kept      *withheld // not nil while answers are kept back
+	copying   bool      // COPY data is awaited by a statement whose effect is measured
+	failure   string    // SQLSTATE of an error since the last ReadyForQuery
+	failed    string    // and before it
+	segments  uint64    // answers that have ended with ReadyForQuery
+	idles     uint64    // ReadyForQuerys outside a transaction, to the proxy's own too
+	tag       []byte    // last command tag since then, with its NUL
 
 	pid     uint32
 	key     []byte
@@ -88,6 +93,7 @@ func newSession(p *Proxy, h hello, loggedIn func()) *session {
 		User: serverName([]byte(h.start.parameters["user"])), Database: serverName([]byte(h.start.parameters["database"])),
 		Application: s.settings.application,
 	}
+	s.toServer.session.Person = p.c.Approvals.PersonOf(s.toServer.session.User)
 	s.toServer.session.Address = ipOf(h.conn.RemoteAddr())
 	return s
 }
@@ -224,8 +230,12 @@ func (s *session) abandon(ctx context.Context) {
 			running = append(running, o.grants...)
 		}
 	}
+	open := s.tx != 'I' && s.q.empty() && s.question == nil
 	s.mu.Unlock()
-	for _, g := range running {
+	if open { // and the server has rolled it back
+		s.settleWork(ctx, approval.Failed, "the session ended within the transaction")
+	}
+	for _, g := range append(running, s.toServer.work.grants...) {
 		s.finish(ctx, finished{g, approval.OutcomeUnknown, "the session ended before the server answered"})
 	}
 }

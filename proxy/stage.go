@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/pgsluice/pgsluice/policy"
 	"github.com/pgsluice/pgsluice/policy/approval"
+	"github.com/pgsluice/pgsluice/proxy/impact"
 )
 
 // stage is what the client goroutine collects before it goes to the server. No
@@ -44,6 +46,15 @@ type stage struct {
 	// Execute at any time while the portal is there.
 	prepares names
 
+	// What the open transaction has done, for the commit gate.
+	work      work
+	risky     bool                // something in the open batch has to be measured before it commits
+	carried   bool                // a batch that reads COPY data goes on behind its Sync
+	controls  bool                // something in it begins or ends transactions
+	dirty     bool                // something has changed rows that the session's counters still hold
+	unclean   bool                // and so it was before the open batch
+	last      *impact.Measurement // the last one
+	following *run                // not nil while the client sends COPY data for it
 	// cancelPortal is the portal that was bound last in the open batch, and cancels
 	// the process ID that it cancels when it runs.
 	cancelPortal string
@@ -130,13 +141,20 @@ func (s *session) inBatch() {
 	}
 	t.batch, t.batchSent = true, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.unsettling = false
+	t.unsettling, t.controls, t.unclean = false, false, t.dirty
+	t.carried = t.carried && s.busy()
+	t.batchSent = t.carried
+	t.risky = t.risky && t.carried
+	t.work.code = t.work.code && t.carried
 	clear(t.bound)
 	t.now = s.transaction(len(t.owed) == 0)
 	t.based = t.now != anyState
 	if t.now == outside {
 		clear(t.executes) // portals end with their transaction, and what they made stays
 		s.keepPrepared()
+		if t.work.digest != nil || t.work.risky {
+			s.settleWork(context.Background(), approval.Failed, "rolled back")
+		}
 	}
 }
 
@@ -303,14 +321,22 @@ var errDuringCopy = errors.New("unexpected message during COPY from stdin")
 // waitOwed waits until no more than most answers are owed. The caller holds mu,
 // which is given up meanwhile.
 func (s *session) waitOwed(most int) error {
+	data, err := s.waitOwedOrData(most)
+	if err == nil && data { // only the client can end it, and it has said something else
+		err = errDuringCopy
+	}
+	return err
+}
+
+// waitOwedOrData waits as waitOwed does, or until the server wants COPY data.
+func (s *session) waitOwedOrData(most int) (data bool, err error) {
 	for s.q.len() > most {
-		if s.q.copyIn { // only the client can end it, and it has said something else
-			return errDuringCopy
+		if s.q.copyIn {
+			return true, nil
 		}
 		settled := make(chan struct{})
 		s.settled, s.settledAt = settled, most
 		s.mu.Unlock()
-		var err error
 		select {
 		case <-settled:
 		case <-s.gone:
@@ -318,10 +344,10 @@ func (s *session) waitOwed(most int) error {
 		}
 		s.mu.Lock()
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // settle sends everything before the open batch and waits until the server has

@@ -42,7 +42,11 @@ type config struct {
 	AuditDir string
 	Console  struct{ Listen, ReloadGroup string }
 	Hold     struct{ MaxWait, Window, PendingFor time.Duration }
-	Limits   proxy.Limits
+	DryRun   struct {
+		Rows, Show int
+		Timeout    time.Duration
+	}
+	Limits proxy.Limits
 
 	Replication []string       // logins that may begin replication connections
 	Trusted     []netip.Prefix // balancers that speak the PROXY protocol
@@ -155,10 +159,16 @@ var keys = []key{
 		set: func(c *config, t string) error { return setDuration(&c.Hold.Window, t, time.Second) }},
 	{name: "hold.pending_for", value: "24h", says: "how long a ticket waits for people",
 		set: func(c *config, t string) error { return setDuration(&c.Hold.PendingFor, t, time.Second) }},
+	{name: "dry_run.rows", value: "100000", says: "what the planner expects to change at most so many rows is run to see what it does, and rolled back if that is too much; 0: nothing is",
+		set: func(c *config, t string) error { return setNumber(&c.DryRun.Rows, t, 0) }},
+	{name: "dry_run.timeout", value: "5s", says: "how long each statement of a dry run may take",
+		set: func(c *config, t string) error { return setDuration(&c.DryRun.Timeout, t, time.Millisecond) }},
+	{name: "dry_run.show", value: "5", says: "how many of the rows that it would change are shown to who approves, and kept in the ledger and the audit log",
+		set: func(c *config, t string) error { return setNumber(&c.DryRun.Show, t, 0) }},
 	{name: "limits.sessions", value: "2000", says: "sessions at once, the console's not counted",
-		set: func(c *config, t string) error { return setNumber(&c.Limits.Sessions, t) }},
+		set: func(c *config, t string) error { return setNumber(&c.Limits.Sessions, t, 1) }},
 	{name: "limits.before_login", value: "100", says: "connections of one address that have not logged in; a /64 of IPv6 is one address",
-		set: func(c *config, t string) error { return setNumber(&c.Limits.BeforeLogin, t) }},
+		set: func(c *config, t string) error { return setNumber(&c.Limits.BeforeLogin, t, 1) }},
 	{name: "replication.allow", says: "logins that may begin replication connections; others are refused", list: true,
 		set: func(c *config, t string) error {
 			c.Replication = strings.FieldsFunc(t, func(r rune) bool { return r == ',' || r == ' ' })
@@ -403,9 +413,9 @@ func setDuration(d *time.Duration, t string, least time.Duration) error {
 	return nil
 }
 
-func setNumber(n *int, t string) error {
-	if _, err := fmt.Sscanf(t, "%d", n); err != nil || *n < 1 || fmt.Sprint(*n) != t {
-		return fmt.Errorf("has to be a number from 1 on, not %q", t)
+func setNumber(n *int, t string, least int) error {
+	if _, err := fmt.Sscanf(t, "%d", n); err != nil || *n < least || fmt.Sprint(*n) != t {
+		return fmt.Errorf("has to be a number from %d on, not %q", least, t)
 	}
 	return nil
 }

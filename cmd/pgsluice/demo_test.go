@@ -16,13 +16,13 @@ func TestDemoPlaysTheFourIncidentsAndLosesNoRow(t *testing.T) {
 	var out bytes.Buffer
 	root := newRoot()
 	root.SetOut(&out)
-	root.SetArgs([]string{"demo", "--play", "--rows", "5000", "--listen", "127.0.0.1:0"})
+	root.SetArgs([]string{"demo", "--play", "--rows", "100000", "--listen", "127.0.0.1:0"})
 	err := root.ExecuteContext(ctx)
 	for _, want := range []string{
 		"migration DELETE of the import   approved no-where",
 		"migration DELETE FROM payments   denied   no-where",
 		"cleanup   DELETE, WHERE all true denied   no-where",
-		"cleanup   42 x psql -c DELETE    blocked  autocommit-write",
+		"cleanup   psql -c DELETE, a loop denied   flood-share",
 		"restore   psql < dump.sql        denied   restore",
 		"restore   pg_restore --clean     denied   restore",
 		"editor    UPDATE, autocommit     blocked  autocommit-write",

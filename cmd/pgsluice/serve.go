@@ -206,6 +206,7 @@ func startProxy(ctx context.Context, c *config, log *zap.Logger) (_ *running, er
 		Approvals:      r.approvals,
 		Console:        console,
 		MaxWait:        c.Hold.MaxWait,
+		DryRun:         proxy.DryRun{Rows: float64(c.DryRun.Rows), Show: c.DryRun.Show, Timeout: c.DryRun.Timeout},
 		Where:          consoleCommand(r.Addr()),
 		Replication:    c.Replication,
 		Limits:         c.Limits,

@@ -217,7 +217,7 @@ func serveProcess(t testing.TB, c *config, edit ...func(*exec.Cmd)) *process {
 	text := fmt.Sprintf("listen: 127.0.0.1:0\nserver: {address: %q}\npolicy: %s\nledger: %s\naudit: {dir: %s}\ndrain: %s\nlog: {format: json}\npeople:\n",
 		c.Server.Address, c.Policy, c.Ledger, c.AuditDir, c.Drain)
 	for _, p := range c.People {
-		text += fmt.Sprintf("  - {name: %s, groups: [dba], password: %q}\n", p.Name, p.Password)
+		text += fmt.Sprintf("  - {name: %s, groups: [dba], logins: [%s], password: %q}\n", p.Name, strings.Join(p.Logins, ", "), p.Password)
 	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,14 @@ type Ledger interface {
 
 	// List returns the requests that meet the filter, the newest first.
 	List(ctx context.Context, f Filter) ([]Request, error)
+
+	// Spend adds the charges to their budgets, unless one of them may not be: then
+	// it adds none, and tells which and what had been spent of its budget by now.
+	// All at once, whoever else spends. The ids are for Unspend.
+	Spend(ctx context.Context, now time.Time, charges []Charge) (ids []int64, refused int, spent int64, err error)
+
+	// Unspend takes charges back.
+	Unspend(ctx context.Context, ids []int64) error
 }
 
 // Filter says which requests are wanted. Its zero value wants all.

@@ -54,7 +54,8 @@ type Need struct {
 }
 
 // Ask is what a session asks for. What of it a grant is bound to, Binding says;
-// Mode, Title, Application, Address, Parameters and Impact are for people.
+// Mode, Title, Application, Address, Parameters and Impact are for people;
+// Measured bounds what a grant lets through.
 type Ask struct {
 	Mode       Mode
 	Scope      Scope
@@ -78,6 +79,10 @@ type Ask struct {
 	InTransaction bool
 
 	Impact string // what it would do, in words
+
+	// Measured is what it did before it was rolled back, as the proxy wrote it
+	// down; a grant lets it do no more. Empty where nothing was measured.
+	Measured []byte
 }
 
 // Request is a statement that waits for people, or did.

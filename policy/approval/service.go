@@ -319,6 +319,7 @@ func (r Request) clone() Request {
 	r.ParameterHash = slices.Clone(r.ParameterHash)
 	r.Persons = slices.Clone(r.Persons)
 	r.Binding = slices.Clone(r.Binding)
+	r.Measured = slices.Clone(r.Measured)
 	r.Decisions = slices.Clone(r.Decisions)
 	return r
 }

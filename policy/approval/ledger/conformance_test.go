@@ -46,6 +46,80 @@ func TestingLedger(t *testing.T, open func(place string) (durable, error)) {
 		return l
 	}
 
+	t.Run("a budget has room for what was not spent of it lately, and all of a list or nothing is charged", func(t *testing.T) {
+		ctx, place := context.Background(), t.TempDir()
+		l := in(t, place)
+		start := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+		charge := func(budget string, amount int64) approval.Charge {
+			return approval.Charge{Budget: budget, Amount: amount, Per: 10 * time.Minute,
+				May: func(spent int64) bool { return spent+amount <= 100 }}
+		}
+		spend := func(after time.Duration, charges ...approval.Charge) []int64 {
+			t.Helper()
+			ids, _, _, err := l.Spend(ctx, start.Add(after), charges)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ids
+		}
+		if spend(0, charge("a", 60)) == nil {
+			t.Error("there was no room for 60 of 100")
+		}
+		ids, which, spent, err := l.Spend(ctx, start.Add(time.Minute), []approval.Charge{charge("b", 50), charge("a", 41)})
+		if err != nil || ids != nil || which != 1 || spent != 60 {
+			t.Errorf("41 more of 100 after 60: %v, charge %d, %d spent; %v", ids, which, spent, err)
+		}
+		taken := spend(time.Minute, charge("a", 40), charge("b", 100)) // nothing of the refused list was charged
+		if taken == nil {
+			t.Error("there was no room for 40 more of 100 after 60")
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = in(t, place)
+		defer func() {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		if spend(2*time.Minute, charge("a", 1)) != nil {
+			t.Error("what was spent is forgotten over a restart")
+		}
+		if err := l.Unspend(ctx, taken[:1]); err != nil {
+			t.Fatal(err)
+		}
+		if spend(2*time.Minute, charge("a", 40)) == nil {
+			t.Error("what was taken back still counts")
+		}
+		if spend(10*time.Minute-1, charge("a", 1)) != nil {
+			t.Error("the window ends before its time")
+		}
+		if spend(10*time.Minute, charge("a", 60)) == nil {
+			t.Error("what was spent 10 minutes ago still counts")
+		}
+		if spend(10*time.Minute, approval.Charge{Budget: "b", Amount: -100, Per: time.Minute}, charge("b", 100)) == nil {
+			t.Error("a budget that was lifted has no room")
+		}
+	})
+	t.Run("of many who spend at once no more is taken than the budget holds", func(t *testing.T) {
+		l := fresh(t)
+		var taken atomic.Int64
+		var group sync.WaitGroup
+		for range 20 {
+			group.Go(func() {
+				ids, _, _, err := l.Spend(context.Background(), time.Unix(1, 0), []approval.Charge{{Budget: "a", Amount: 1, Per: time.Hour,
+					May: func(spent int64) bool { return spent < 7 }}})
+				if err != nil {
+					t.Error(err)
+				}
+				taken.Add(int64(len(ids)))
+			})
+		}
+		group.Wait()
+		if taken.Load() != 7 {
+			t.Errorf("%d were charged, want 7", taken.Load())
+		}
+	})
 	t.Run("what is stored comes back byte for byte", func(t *testing.T) {
 		l := fresh(t)
 		rapid.Check(t, func(t *rapid.T) {
@@ -304,6 +378,10 @@ func drawRequest(t *rapid.T) approval.Request {
 	at := func(name string) time.Time {
 		return time.Unix(rapid.Int64Range(0, 4e9).Draw(t, name), rapid.Int64Range(0, 1e9-1).Draw(t, name+" ns")).UTC()
 	}
+	measured := rapid.SliceOf(rapid.Byte()).Draw(t, "measured")
+	if len(measured) == 0 {
+		measured = nil // an empty one is none
+	}
 	return approval.Request{
 		Ask: approval.Ask{
 			Mode:  rapid.SampledFrom([]approval.Mode{approval.Hold, approval.Ticket}).Draw(t, "mode"),
@@ -314,6 +392,7 @@ func drawRequest(t *rapid.T) approval.Request {
 			Application: text("application"), Address: text("address"), Session: text("session"),
 			Statement: text("statement"), Parameters: parameters, ParameterHash: hash, Settings: text("settings"),
 			InTransaction: rapid.Bool().Draw(t, "in transaction"), Impact: text("impact"),
+			Measured: measured,
 		},
 		State: rapid.SampledFrom(states).Draw(t, "state"), Revision: rapid.Int64Range(1, 100).Draw(t, "revision"),
 		Persons: []string{rapid.String().Draw(t, "person")}, Binding: rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "binding"),

@@ -14,7 +14,7 @@ import (
 
 const columns = `state, revision, mode, scope, binding, rule, title, policy_hash, quorum, persons,
 	server, database, login, role, application, address, session,
-	statement, parameters, parameter_hash, settings, in_transaction, impact,
+	statement, parameters, parameter_hash, settings, in_transaction, impact, measured,
 	created, expires, outcome, cancelled_by`
 
 // Create stores a new request.
@@ -183,7 +183,7 @@ func valuesOf(r approval.Request) ([]any, error) {
 	return []any{
 		string(r.State), r.Revision, string(r.Mode), string(r.Scope), bytes(r.Binding), r.Rule, r.Title, r.PolicyHash, string(quorum), string(persons),
 		r.Server, []byte(r.Database), []byte(r.Login), []byte(r.Role), []byte(r.Application), r.Address, r.Session,
-		[]byte(r.Statement), string(parameters), bytes(r.ParameterHash), []byte(r.Settings), r.InTransaction, r.Impact,
+		[]byte(r.Statement), string(parameters), bytes(r.ParameterHash), []byte(r.Settings), r.InTransaction, r.Impact, bytes(r.Measured),
 		r.Created.UnixNano(), r.Expires.UnixNano(), r.Outcome, r.CancelledBy,
 	}, nil
 }
@@ -202,7 +202,7 @@ func scan(rows *sql.Rows) (approval.Request, error) {
 	var created, expires int64
 	err := rows.Scan(&r.ID, &r.State, &r.Revision, &r.Mode, &r.Scope, &r.Binding, &r.Rule, &r.Title, &r.PolicyHash, &quorum, &persons,
 		&r.Server, &r.Database, &r.Login, &r.Role, &r.Application, &r.Address, &r.Session,
-		&r.Statement, &parameters, &r.ParameterHash, &r.Settings, &r.InTransaction, &r.Impact,
+		&r.Statement, &parameters, &r.ParameterHash, &r.Settings, &r.InTransaction, &r.Impact, &r.Measured,
 		&created, &expires, &r.Outcome, &r.CancelledBy)
 	if err != nil {
 		return r, err
@@ -210,6 +210,9 @@ func scan(rows *sql.Rows) (approval.Request, error) {
 	r.Created, r.Expires = time.Unix(0, created).UTC(), time.Unix(0, expires).UTC()
 	if len(r.ParameterHash) == 0 {
 		r.ParameterHash = nil
+	}
+	if len(r.Measured) == 0 {
+		r.Measured = nil
 	}
 	var raw [][]byte
 	for _, part := range []struct {

@@ -66,7 +66,7 @@ func TestOnlyTheOwnerMayReadTheFiles(t *testing.T) {
 
 func TestFileIsWrittenSoThatACommitSurvivesAPowerCut(t *testing.T) {
 	l := mustOpen(t, filepath.Join(t.TempDir(), "ledger.db"))
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "1"} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "2"} {
 		var got string
 		if err := l.db.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, want %s; %v", pragma, got, want, err)
@@ -105,7 +105,7 @@ func TestFileThatIsNoLedgerIsLeftAlone(t *testing.T) {
 		want string
 	}{
 		"another program's database": {script("CREATE TABLE request (id INTEGER); INSERT INTO request VALUES (1)"), "another program"},
-		"a newer pgsluice's":         {script(fmt.Sprintf("CREATE TABLE request (id INTEGER); PRAGMA application_id = %d; PRAGMA user_version = 2", application)), "use a newer pgsluice"},
+		"a newer pgsluice's":         {script(fmt.Sprintf("CREATE TABLE request (id INTEGER); PRAGMA application_id = %d; PRAGMA user_version = 3", application)), "use a newer pgsluice"},
 		"no database at all": {func(t *testing.T, path string) {
 			if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
 				t.Fatal(err)
