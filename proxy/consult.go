@@ -333,6 +333,12 @@ func (s *session) refined(alternatives [][]*policy.Facts, c *policy.Catalog) [][
 	return refined
 }
 
+// forget drops what the catalogue and the planner have said.
+func (t *stage) forget() {
+	clear(t.catalogs)
+	clear(t.few)
+}
+
 // forgetCatalogs drops what the catalogue said, where statements may make it
 // untrue: at once, and when the transaction that holds them ends.
 func (t *stage) forgetCatalogs(facts []*policy.Facts) {
@@ -340,13 +346,13 @@ func (t *stage) forgetCatalogs(facts []*policy.Facts) {
 		switch f.Transaction {
 		case policy.TransactionNone:
 			if !plainRows(f) {
-				clear(t.catalogs)
+				t.forget()
 				t.namesMoved = true
 			}
 		case policy.TransactionBegin, policy.TransactionSavepoint:
 		default:
 			if t.namesMoved {
-				clear(t.catalogs)
+				t.forget()
 			}
 			t.namesMoved = f.Transaction == policy.TransactionRollbackTo && t.namesMoved
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -33,6 +34,12 @@ const (
 	// rows: the planner guesses at half of the table where it does not understand
 	// the WHERE.
 	maxCountCost = 50_000
+
+	// fewPart is the part of dry_run.rows up to which an expectation is few rows:
+	// statements that differ from that one only in constants are not shown to the
+	// planner for as long as the catalogue is kept. One that is unlike it runs, is
+	// measured, and is taken back.
+	fewPart = 10
 )
 
 // bound are the values that a statement will be run with, as the client sent them.
@@ -69,11 +76,33 @@ func (s *session) estimates(alternatives [][]*policy.Facts) bool {
 	}
 	pol := s.p.c.Policy()
 	for _, facts := range alternatives {
-		if slices.ContainsFunc(facts, func(f *policy.Facts) bool { return pol.NeedsEstimate(&t.session, f) }) {
+		if slices.ContainsFunc(facts, func(f *policy.Facts) bool { return pol.NeedsEstimate(&t.session, f) && !t.expectsFew(f) }) {
 			return true
 		}
 	}
 	return false
+}
+
+// expectsFew reports whether the planner has lately expected few rows of a statement
+// like this.
+func (t *stage) expectsFew(f *policy.Facts) bool {
+	if len(t.few) == 0 {
+		return false
+	}
+	since, ok := t.few[policy.SameButConstants(f.Text)]
+	return ok && time.Since(since) <= catalogKept
+}
+
+// keepExpected notes what the planner has expected.
+func (s *session) keepExpected(f *policy.Facts, expected *policy.Impact) {
+	t := &s.toServer
+	if expected.Rows() > s.p.c.DryRun.Rows/fewPart {
+		return
+	}
+	if t.few == nil || len(t.few) >= maxCatalogs {
+		t.few = map[string]time.Time{}
+	}
+	t.few[policy.SameButConstants(f.Text)] = time.Now()
 }
 
 // estimate adds to the facts what the planner expects, where a rule asks for it. The
@@ -91,7 +120,7 @@ func (s *session) estimate(g gated, alternatives [][]*policy.Facts) ([][]*policy
 	for i, facts := range alternatives {
 		estimated[i] = slices.Clone(facts)
 		for k, f := range facts {
-			if !pol.NeedsEstimate(&s.toServer.session, f) {
+			if !pol.NeedsEstimate(&s.toServer.session, f) || s.toServer.expectsFew(f) {
 				continue
 			}
 			with := unbound
@@ -107,7 +136,11 @@ func (s *session) estimate(g gated, alternatives [][]*policy.Facts) ([][]*policy
 			}
 			// What can be run to see what it does need not be stopped for what the
 			// planner thinks.
-			if expected != nil && expected.Rows() > s.p.c.DryRun.Rows {
+			if expected == nil {
+				continue
+			}
+			s.keepExpected(f, expected)
+			if expected.Rows() > s.p.c.DryRun.Rows {
 				estimated[i][k] = f.WithImpact(expected)
 			}
 		}

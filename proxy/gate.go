@@ -357,7 +357,9 @@ func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.
 		return j, nil, err
 	}
 	defer func() { t.session.Role = "" }() // it may be another one by the next statement
-	if all, err = s.consult(all, j.Verdict == policy.Allow); err != nil {
+	if kept, ok := s.allowedByKept(all, j); ok {
+		all = kept
+	} else if all, err = s.consult(all, j.Verdict == policy.Allow); err != nil {
 		return j, nil, err
 	}
 	if all, err = s.estimate(g, all); err != nil {
@@ -370,6 +372,16 @@ func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.
 		j = s.judgeEach(all, t.now)
 	}
 	return j, all, nil
+}
+
+// allowedByKept refines by what the catalogue has said lately, where statements are
+// allowed by their text and by that, too: only the planner is to be asked then.
+func (s *session) allowedByKept(all [][]*policy.Facts, j judgement) ([][]*policy.Facts, bool) {
+	if j.Verdict != policy.Allow || !s.widens(all) {
+		return nil, false
+	}
+	kept, ok := s.consultKept(all)
+	return kept, ok && s.judgeEach(kept, s.toServer.now).Verdict == policy.Allow
 }
 
 // executed reports whether something staged may change the transaction. After

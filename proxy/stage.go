@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/pgsluice/pgsluice/policy"
 	"github.com/pgsluice/pgsluice/policy/approval"
@@ -70,6 +71,7 @@ type stage struct {
 
 	session    policy.Session         // reused for each decision
 	catalogs   map[string]keptCatalog // by the names asked about
+	few        map[string]time.Time   // when the planner expected few rows, by text without constants
 	namesMoved bool                   // the transaction may have changed what names mean
 
 	// What was answered for the whole session, when it is a restore.
@@ -222,7 +224,7 @@ func (t *stage) executing(frame []byte) owed {
 	effects, known := t.bound[serverName(portal)]
 	if !known {
 		t.now = anyState
-		clear(t.catalogs)
+		t.forget()
 		return o
 	}
 	var now txState

@@ -71,6 +71,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 	}
 	t := &s.toServer
 	w := &t.work
+	counted := false
 	for _, facts := range all {
 		for _, f := range facts {
 			if f.ReadOnly() {
@@ -85,6 +86,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 					continue
 				}
 				w.counted.Add(proven)
+				counted = true
 				w.charged = w.charged || len(pol.Budgets(&t.session, proven)) > 0
 				if !w.charged || t.now == inside {
 					continue
@@ -100,7 +102,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 			w.risky, t.risky = true, true
 		}
 	}
-	if !w.risky && !pol.DecideImpact(&t.session, &w.counted).Verdict.Runs() {
+	if counted && !w.risky && !pol.DecideImpact(&t.session, &w.counted).Verdict.Runs() {
 		// Each proves to be small, and together they may not be.
 		w.risky, t.risky, w.facts = true, true, all[0][0]
 	}

@@ -1,9 +1,10 @@
-// Command bench measures what pgsluice costs: pgbench -S against the server
-// itself, through PgBouncer and through pgsluice with its built-in policy, and
-// the memory of idle sessions. `make bench` runs it.
+// Command bench measures what pgsluice costs: pgbench and large transfers against
+// the server itself, through a relay that reads nothing, PgBouncer, pgpool-II (where
+// it is installed) and pgsluice with its built-in policy, and the memory of idle
+// sessions. `make bench` runs it.
 //
-// The three are measured in turns, so that a machine that grows slower is slow
-// for all of them, and medians are compared.
+// All are measured in turns in one run, so that a machine that grows slower is
+// slow for all of them, and medians are compared.
 package main
 
 import (
@@ -14,8 +15,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/pgsluice/pgsluice/internal/pgcluster"
 )
@@ -24,13 +25,23 @@ func main() {
 	var o options
 	flag.StringVar(&o.pgsluice, "pgsluice", "bin/pgsluice", "the `program` to measure")
 	flag.IntVar(&o.scale, "scale", 10, "pgbench's scale")
-	flag.IntVar(&o.seconds, "seconds", 5, "length of each run")
-	flag.IntVar(&o.repetitions, "repetitions", 3, "runs of each kind")
+	flag.IntVar(&o.seconds, "seconds", 3, "length of each run of pgbench")
+	flag.IntVar(&o.repetitions, "repetitions", 5, "runs of each kind")
 	flag.IntVar(&o.sessions, "sessions", 500, "idle sessions to measure the memory of")
+	flag.IntVar(&o.megabytes, "megabytes", 1024, "size of what COPY transfers, in MiB")
+	flag.IntVar(&o.rows, "rows", 5_000_000, "rows that SELECT transfers")
+	only := flag.String("only", strings.Join(parts, ","), "`parts` to run")
+	passOn := flag.String("relay", "", "be the relay that reads nothing: `listen,server`")
 	flag.Parse()
+	o.only = strings.Split(*only, ",")
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, o)
+	var err error
+	if listen, server, ok := strings.Cut(*passOn, ","); ok {
+		err = relay(listen, server)
+	} else {
+		err = run(ctx, o)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -41,7 +52,12 @@ func main() {
 type options struct {
 	pgsluice                              string
 	scale, seconds, repetitions, sessions int
+	megabytes, rows                       int
+	only                                  []string
 }
+
+// parts are what can be measured apart.
+var parts = []string{"reads", "writes", "streams", "memory"}
 
 // database and role of the benchmark; the role is none of the people, as an
 // application's is not.
@@ -51,9 +67,16 @@ const (
 )
 
 func run(ctx context.Context, o options) (err error) {
+	for _, part := range o.only {
+		if !slices.Contains(parts, part) {
+			return fmt.Errorf("-only: there is no part %q; the parts are %s", part, strings.Join(parts, ", "))
+		}
+	}
 	c, err := pgcluster.Start(ctx, pgcluster.Options{Settings: map[string]string{
-		"max_connections": fmt.Sprint(2*o.sessions + 50),
+		"max_connections": fmt.Sprint(2*o.sessions + 100),
 		"shared_buffers":  "512MB",
+		"max_wal_size":    "4GB",
+		"fsync":           "on", // what a commit costs is part of what the gates are compared with
 	}})
 	if err != nil {
 		return err
@@ -66,81 +89,44 @@ func run(ctx context.Context, o options) (err error) {
 	if err := initialize(ctx, c, direct, o.scale); err != nil {
 		return err
 	}
-	bouncer, err := startPgBouncer(ctx, c, o.sessions+50)
-	if err != nil {
-		return err
+	targets := []target{direct}
+	started := map[string]target{}
+	for _, start := range []func() (target, error){
+		func() (target, error) { return startRelay(ctx, c) },
+		func() (target, error) { return startPgBouncer(ctx, c, o.sessions+50) },
+		func() (target, error) { return startPgpool(ctx, c, 10) },
+		func() (target, error) { return startPgsluice(ctx, c, o.pgsluice) },
+	} {
+		t, err := start()
+		if err != nil {
+			return err
+		}
+		if t.stop == nil {
+			fmt.Fprintln(os.Stderr, "pgpool-II is left out: its package, pgpool2, is not installed")
+			continue
+		}
+		defer t.stop()
+		targets, started[t.name] = append(targets, t), t
 	}
-	defer bouncer.stop()
-	sluice, err := startPgsluice(ctx, c, o.pgsluice)
-	if err != nil {
-		return err
-	}
-	defer sluice.stop()
+	bouncer, sluice := started["pgbouncer"], started["pgsluice"]
 
-	fmt.Printf("%s, %d CPUs; pgbench -S, scale %d, medians of %d runs of %d s; transactions/s\n\n",
+	fmt.Printf("%s, %d CPUs; pgbench at scale %d; medians of %d runs, of pgbench for %d s each\n",
 		runtime.GOARCH, runtime.NumCPU(), o.scale, o.repetitions, o.seconds)
-	if err := throughput(ctx, c, o, []target{direct, bouncer, sluice}); err != nil {
-		return err
-	}
-	fmt.Println()
-	for _, t := range []target{bouncer, sluice} {
-		if err := idleMemory(ctx, c, t, o.sessions); err != nil {
+	for _, part := range o.only {
+		switch part {
+		case "reads":
+			err = throughput(ctx, c, o, targets)
+		case "writes":
+			err = gate(ctx, c, o, direct, sluice)
+		case "streams":
+			err = streaming(ctx, c, o, []target{direct, started["relay"], bouncer, sluice})
+		case "memory":
+			fmt.Println()
+			err = errors.Join(idleMemory(ctx, c, bouncer, o.sessions), idleMemory(ctx, c, sluice, o.sessions))
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// kind is one row of the table.
-type kind struct {
-	clients int
-	mode    string
-}
-
-func throughput(ctx context.Context, c *pgcluster.Cluster, o options, targets []target) error {
-	var kinds []kind
-	for _, clients := range []int{1, 8} {
-		for _, mode := range []string{"simple", "extended", "prepared"} {
-			kinds = append(kinds, kind{clients, mode})
-		}
-	}
-	runs := map[kind]map[string][]float64{}
-	for _, k := range kinds {
-		runs[k] = map[string][]float64{}
-	}
-	started := time.Now()
-	for repetition := range o.repetitions {
-		for _, k := range kinds {
-			for i := range targets {
-				t := targets[(i+repetition)%len(targets)] // nobody is always first
-				tps, err := pgbench(ctx, c, t, k, o.seconds)
-				if err != nil {
-					return err
-				}
-				runs[k][t.name] = append(runs[k][t.name], tps)
-			}
-		}
-		fmt.Fprintf(os.Stderr, "repetition %d of %d done after %s\n", repetition+1, o.repetitions, time.Since(started).Round(time.Second))
-	}
-	const row = "%7s  %-9s %9s %9s %9s  %14s %17s\n"
-	fmt.Printf(row, "clients", "mode", "direct", "pgbouncer", "pgsluice", "of direct", "of pgbouncer")
-	for _, k := range kinds {
-		d, b, s := median(runs[k]["direct"]), median(runs[k]["pgbouncer"]), median(runs[k]["pgsluice"])
-		fmt.Printf(row, fmt.Sprint(k.clients), k.mode, whole(d), whole(b), whole(s), ratio(s, d), ratio(s, b))
-	}
-	return nil
-}
-
-func whole(f float64) string    { return fmt.Sprintf("%.0f", f) }
-func ratio(a, b float64) string { return fmt.Sprintf("%.2f", a/b) }
-
-// tps reads the last line of pgbench's report.
-func tps(report string) (float64, error) {
-	for line := range strings.Lines(report) {
-		var n float64
-		if _, err := fmt.Sscanf(line, "tps = %f", &n); err == nil {
-			return n, nil
-		}
-	}
-	return 0, errors.New("pgbench reported no tps")
 }

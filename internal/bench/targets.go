@@ -57,6 +57,46 @@ log_disconnections = 0
 	return startProxy(ctx, "pgbouncer", port, c.Command(context.Background(), path, "-q", ini))
 }
 
+// startPgpool starts the distribution's pgpool-II, which parses statements, too.
+// It is none, with a nil error, where the package is not installed: installing it
+// would start it as a service.
+func startPgpool(ctx context.Context, c *pgcluster.Cluster, clients int) (target, error) {
+	path, err := exec.LookPath("pgpool")
+	if err != nil {
+		path = "/usr/sbin/pgpool"
+		if _, err := os.Stat(path); err != nil {
+			return target{}, nil
+		}
+	}
+	ports := [2]int{}
+	for i := range ports {
+		if ports[i], err = pgcluster.FreePort(); err != nil {
+			return target{}, err
+		}
+	}
+	conf := filepath.Join(c.Dir, "pgpool.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, `backend_clustering_mode = 'raw'
+listen_addresses = '127.0.0.1'
+port = %d
+unix_socket_directories = '%[2]s'
+pcp_listen_addresses = ''
+pcp_port = %[3]d
+pcp_socket_dir = '%[2]s'
+backend_hostname0 = '127.0.0.1'
+backend_port0 = %[4]d
+num_init_children = %[5]d
+max_pool = 1
+sr_check_period = 0
+enable_pool_hba = off
+pid_file_name = '%[2]s/pgpool.pid'
+logdir = '%[2]s'
+work_dir = '%[2]s'
+`, ports[0], c.Dir, ports[1], c.Port, clients), 0o644); err != nil {
+		return target{}, fmt.Errorf("write pgpool.conf: %w", err)
+	}
+	return startProxy(ctx, "pgpool", ports[0], c.Command(context.Background(), path, "-n", "-f", conf))
+}
+
 // startPgsluice starts the program as its users do, with the built-in policy.
 func startPgsluice(ctx context.Context, c *pgcluster.Cluster, path string) (target, error) {
 	path, err := filepath.Abs(path)
@@ -98,6 +138,9 @@ people:
 func startProxy(ctx context.Context, name string, port int, cmd *exec.Cmd) (target, error) {
 	var log strings.Builder
 	cmd.Stdout, cmd.Stderr = &log, &log
+	if cmd.SysProcAttr == nil { // as pgcluster does: pgpool has a process for each session
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	}
 	if err := cmd.Start(); err != nil {
 		return target{}, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -108,7 +151,7 @@ func startProxy(ctx context.Context, name string, port int, cmd *exec.Cmd) (targ
 	}()
 	t := target{name: name, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), pid: cmd.Process.Pid}
 	t.stop = func() {
-		_ = cmd.Process.Signal(syscall.SIGKILL) // it holds nothing worth keeping
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it holds nothing worth keeping
 		<-ended
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
@@ -141,14 +184,15 @@ func initialize(ctx context.Context, c *pgcluster.Cluster, t target, scale int) 
 	return nil
 }
 
-func pgbench(ctx context.Context, c *pgcluster.Cluster, t target, k kind, seconds int) (float64, error) {
-	clients := strconv.Itoa(k.clients)
-	threads := strconv.Itoa(min(k.clients, 2))
-	out, err := command(ctx, c, t, "-n", "-S", "-M", k.mode, "-c", clients, "-j", threads, "-T", strconv.Itoa(seconds)).CombinedOutput()
+// pgbench returns pgbench's report.
+func pgbench(ctx context.Context, c *pgcluster.Cluster, t target, k kind, seconds int, script ...string) (string, error) {
+	args := append([]string{"-n", "-M", k.mode, "-c", strconv.Itoa(k.clients), "-j", strconv.Itoa(min(k.clients, 2)),
+		"-T", strconv.Itoa(seconds)}, script...)
+	out, err := command(ctx, c, t, args...).CombinedOutput()
 	if err != nil {
-		return 0, fmt.Errorf("pgbench through %s: %w: %s", t.name, err, out)
+		return "", fmt.Errorf("pgbench through %s: %w: %s", t.name, err, out)
 	}
-	return tps(string(out))
+	return string(out), nil
 }
 
 func command(ctx context.Context, c *pgcluster.Cluster, t target, args ...string) *exec.Cmd {
@@ -156,47 +200,6 @@ func command(ctx context.Context, c *pgcluster.Cluster, t target, args ...string
 	cmd := exec.CommandContext(ctx, c.Bin("pgbench"), append(args, "-h", host, "-p", port, "-U", role, database)...)
 	cmd.Env = append(pgcluster.CleanEnv(), "PGSSLMODE=disable")
 	return cmd
-}
-
-// idleMemory opens sessions that have run a statement and now wait, and divides
-// what the process grew by.
-func idleMemory(ctx context.Context, c *pgcluster.Cluster, t target, sessions int) error {
-	before, err := residentKiB(t.pid)
-	if err != nil {
-		return err
-	}
-	for range sessions {
-		conn, err := connect(ctx, t)
-		if err != nil {
-			return fmt.Errorf("open an idle session through %s: %w", t.name, err)
-		}
-		defer conn.Close(context.WithoutCancel(ctx))
-		if _, err := conn.Exec(ctx, "SELECT abalance FROM pgbench_accounts WHERE aid = 1").ReadAll(); err != nil {
-			return fmt.Errorf("use an idle session through %s: %w", t.name, err)
-		}
-	}
-	after, err := residentKiB(t.pid)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%-9s %d idle sessions: %d -> %d KiB resident, %.1f KiB each\n",
-		t.name, sessions, before, after, float64(after-before)/float64(sessions))
-	return nil
-}
-
-// residentKiB is VmRSS, see proc_pid_status(5).
-func residentKiB(pid int) (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, fmt.Errorf("read a process's memory: %w", err)
-	}
-	for line := range strings.Lines(string(status)) {
-		var n int
-		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &n); err == nil {
-			return n, nil
-		}
-	}
-	return 0, fmt.Errorf("process %d reports no VmRSS", pid)
 }
 
 func median(runs []float64) float64 {
