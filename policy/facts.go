@@ -127,6 +127,7 @@ type Action struct {
 	// tool does it: see toolTables.
 	Tool string
 
+	idle   int           // how many of Triggers are known to change no row but the one they run for
 	judged []judged      // what Where was judged by
 	byKey  int           // AtMostRows as a kept catalogue says it, too
 	sets   []string      // the columns that UPDATE sets

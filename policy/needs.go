@@ -147,8 +147,9 @@ func (f *Facts) InsertsPlainly() *Facts {
 }
 
 // Proven gives the most that the statement can change, where the catalogue proves
-// it: UPDATE and DELETE that name rows by a unique key, of tables without triggers,
-// rules and foreign keys that take others along; and INSERT, of as many rows as you
+// it: UPDATE and DELETE that name rows by a unique key, of tables without rules, foreign
+// keys that take others along, and triggers that do more than look at the row or fill
+// in columns of it; and INSERT, of as many rows as you
 // like, into tables that only take them. It is nil for every other statement.
 //
 // A catalogue that was kept counts here. What makes it untrue is DDL of another
@@ -183,7 +184,7 @@ func (a *Action) byKeyRows() int { return max(a.AtMostRows, a.byKey) }
 // body may run more than once.
 func (a *Action) provenRows() bool {
 	return (a.Carrier == "" || a.Carrier == "EXPLAIN ANALYZE" || a.Carrier == "EXECUTE") && a.byKeyRows() > 0 &&
-		len(a.Triggers) == 0 && len(a.Cascades) == 0 && !a.CascadesCut &&
+		len(a.Triggers) == a.idle && len(a.Cascades) == 0 && !a.CascadesCut &&
 		len(a.Tables) == 1 && (a.Class == classUpdate || a.Class == classDelete)
 }
 

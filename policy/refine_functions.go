@@ -92,6 +92,9 @@ func (x *expansion) action(a waitingAction) {
 		if !all {
 			x.actions = append(x.actions, Action{Class: classFunctionCall, Carrier: carrier, Functions: []string{triggerPrefix + o.function}})
 		}
+		if all && len(did) == 0 && o.idle() {
+			x.actions[place].idle++
+		}
 		x.actions[place].writes(o, did, x.catalog)
 	}
 }

@@ -17,6 +17,18 @@ type setOff struct {
 	body      *body
 	elsewhere bool // its names are looked up by a search_path of its own
 	known     knownValues
+	others    bool // what it makes of the row may change others
+}
+
+// idle says whether nothing of what it does changes rows: of a trigger that sets
+// columns of the row that is written, or refuses it.
+func (o *setOff) idle() bool {
+	if o.id == 0 || o.elsewhere || o.others {
+		return false
+	}
+	w := walker{facts: &Facts{}, mentions: new(mentions)}
+	return w.ran(o.body, o.known, o.carrier) && len(w.facts.Settings) == 0 &&
+		!slices.ContainsFunc(w.facts.Actions, func(a Action) bool { return !a.Class.In("read") })
 }
 
 // setsOff gives the triggers and rules of a relation that an action on it, or what
@@ -60,6 +72,7 @@ func (c *Catalog) setsOff(a *Action, at reached) (off []setOff, evenWithoutRows 
 		o := setOff{
 			carrier: "TRIGGER " + t.Name + " ON " + at.table.String(), via: "trigger " + t.Name, from: at.table, depth: at.depth,
 			id: t.Function, function: t.Name, body: c.bodyOf(f), known: known,
+			others: t.Row && t.Timing == "before" && at.event == "update" && c.followed(at.relation),
 		}
 		if f != nil {
 			o.function, o.elsewhere = f.Name, f.Settings
@@ -67,6 +80,14 @@ func (c *Catalog) setsOff(a *Action, at reached) (off []setOff, evenWithoutRows 
 		off = append(off, o)
 	}
 	return off, evenWithoutRows
+}
+
+// followed says whether rows of other tables change with a column of the relation.
+func (c *Catalog) followed(r *Relation) bool {
+	return slices.ContainsFunc(c.ForeignKeys, func(k ForeignKey) bool {
+		effect, _, _ := k.effect(reached{relation: r, event: "update"}, false)
+		return k.To == r.OID && effect != ""
+	})
 }
 
 // leftBy gives the values that the triggers before the event leave of those in the
