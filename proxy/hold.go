@@ -262,7 +262,11 @@ func (s *session) wait(ctx context.Context, h *hold, w *approval.Waiter, first h
 	for {
 		select {
 		case <-ahead.left:
-			withdraw("the client left") //nolint:errcheck // logged there; the session ends either way
+			why := "the client left"
+			if s.hasEnded() { // it has heard so
+				why = "the server ended the session"
+			}
+			withdraw(why) //nolint:errcheck // logged there; the session ends either way
 			return nil, nil, errClientLeft
 		case <-s.gone:
 			withdraw("the server ended the session") //nolint:errcheck // logged there; the session ends either way
@@ -321,6 +325,13 @@ func (s *session) endHold(h *hold) (cancelled bool) {
 	defer s.mu.Unlock()
 	s.holding = nil
 	return h.once
+}
+
+// hasEnded reports whether the server has said that it ends the session.
+func (s *session) hasEnded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
 }
 
 // cancelled reports whether the client has cancelled what is held.

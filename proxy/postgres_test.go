@@ -284,8 +284,7 @@ func TestPortalIsNotRunByFetch(t *testing.T) {
 }
 
 // TestIdleTimeoutsDuringHold: the server's own timers do not end a session that
-// waits for people. (transaction_timeout, of PostgreSQL 17 on, cannot be kept
-// away.)
+// waits for people.
 func TestIdleTimeoutsDuringHold(t *testing.T) {
 	cluster := pgcluster.Shared(t)
 	db := inventory(t, cluster)
@@ -318,6 +317,34 @@ func TestIdleTimeoutsDuringHold(t *testing.T) {
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestTransactionTimeoutDuringHold: that timer, of PostgreSQL 17 on, cannot be kept
+// away. The client hears why its session ends, and its request ends with it.
+func TestTransactionTimeoutDuringHold(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	db := inventory(t, cluster)
+	if psql(t, cluster, cluster.DSN(db, cluster.Superuser), "SELECT count(*) FROM pg_settings WHERE name = 'transaction_timeout'") == "0" {
+		t.Skip("this server has no transaction_timeout")
+	}
+	r := serveWith(t, cluster, holdDeletes, nil)
+	c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+	if _, err := c.Exec(t.Context(), "BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Exec(t.Context(), "SET LOCAL transaction_timeout = '2s'"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Exec(t.Context(), "DELETE FROM accounts")
+	var e *pgconn.PgError
+	if !errors.As(err, &e) || e.Code != "25P04" || e.Severity != "FATAL" {
+		t.Errorf("got %v", err)
+	}
+	requests, err := r.service.List(t.Context(), approval.Filter{})
+	if err != nil || len(requests) != 1 {
+		t.Fatalf("requests: %+v, %v", requests, err)
+	}
+	r.settledAs(t, requests[0].ID, approval.Cancelled, "the server ended the session")
 }
 
 func TestCancelWhileRunning(t *testing.T) {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -80,5 +81,34 @@ rules:
 	direct, through := stream("direct", cluster.Addr()), stream("through", r.addr)
 	if direct != through || strings.Count(direct, "\n") < 2100 {
 		t.Errorf("%d lines and %d bytes directly, %d bytes through the proxy\n%.300s", strings.Count(direct, "\n"), len(direct), len(through), through)
+	}
+}
+
+// TestBaseBackup: a backup taken through the proxy, with the log that is streamed
+// beside it, is whole.
+func TestBaseBackup(t *testing.T) {
+	cluster, err := pgcluster.Start(t.Context(), pgcluster.Options{HBA: []string{
+		"local all all trust", "host all all 127.0.0.1/32 scram-sha-256", "host replication backup 127.0.0.1/32 trust"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cluster.Stop() })
+	db := inventory(t, cluster)
+	psql(t, cluster, cluster.DSN(db, cluster.Superuser), "CREATE ROLE backup LOGIN REPLICATION")
+	r := serveWith(t, cluster, holdDeletes, func(c *Config) { c.Replication = []string{"backup"} })
+	dir := filepath.Join(t.TempDir(), "backup")
+	for _, program := range [][]string{
+		{"pg_basebackup", "-d", cluster.DSNAt(r.addr, db, "backup"), "-D", dir, "-X", "stream", "-c", "fast"},
+		{"pg_verifybackup", "-q", dir},
+	} {
+		cmd := exec.CommandContext(t.Context(), cluster.Bin(program[0]), program[1:]...)
+		cmd.Env = pgcluster.CleanEnv()
+		out, err := cmd.CombinedOutput()
+		if strings.Contains(string(out), "incompatible server version") {
+			t.Skipf("the distribution's pg_basebackup is too old for the server: %s", out)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", program[0], err, out)
+		}
 	}
 }

@@ -478,7 +478,7 @@ func (s *session) serverFailed(r *serverReader, frame []byte, at, next int) erro
 			}
 			r.replace(at, next, hinted)
 		}
-		r.fatal = true
+		r.fatal, s.ended = true, true
 		return nil // the server closes; its end of file ends the session
 	}
 	first := s.q.first()

@@ -58,6 +58,7 @@ type session struct {
 	copying   bool      // COPY data is awaited by a statement whose effect is measured
 	failure   string    // SQLSTATE of an error since the last ReadyForQuery
 	failed    string    // and before it
+	ended     bool      // the server has said that it ends the session
 	segments  uint64    // answers that have ended with ReadyForQuery
 	idles     uint64    // ReadyForQuerys outside a transaction, to the proxy's own too
 	tag       []byte    // last command tag since then, with its NUL
