@@ -138,7 +138,7 @@ func (b *budget) charge(r *Rule, s *Session, table string, t tableShare, unmeasu
 // StatementBudgets lists what a statement takes from the budgets of statements.
 // They are to be charged before it runs.
 func (p *Policy) StatementBudgets(s *Session, f *Facts) []Charge {
-	if !p.budgets {
+	if !p.statementBudgets {
 		return nil
 	}
 	var all []Charge

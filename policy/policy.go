@@ -111,7 +111,8 @@ type Policy struct {
 	// numeric are, in order, the rules with rows, share or budget, which byClass
 	// has not, and the final allow rules that can be looked at without a text.
 	numeric []*Rule
-	budgets bool // there is one among them
+	// Whether there is a budget of rows among them, and one of statements.
+	budgets, statementBudgets bool
 }
 
 // defaults are what happens where no rule decides.
@@ -198,7 +199,10 @@ func (p *Policy) seal() {
 		if r.ofNumbers() || r.exemption() {
 			p.numeric = append(p.numeric, r)
 		}
-		p.budgets = p.budgets || r.budget != nil
+		if r.budget != nil {
+			p.budgets = p.budgets || r.budget.counts != 0
+			p.statementBudgets = p.statementBudgets || r.budget.counts == 0
+		}
 	}
 	p.byClass = make(map[Class][]*Rule)
 	for _, c := range append(Classes(), ClassUnparsed, ClassUnknown) {
