@@ -19,7 +19,7 @@ func (c *Catalog) atMostRows(a *Action) int {
 }
 
 func (c *Catalog) rowsByKey(a *Action) int {
-	if len(a.judged) != 1 || a.judged[0].where == nil {
+	if c.moved || len(a.judged) != 1 || a.judged[0].where == nil {
 		return 0
 	}
 	j := &a.judged[0]

@@ -176,15 +176,19 @@ func (s *session) consult(alternatives [][]*policy.Facts, allowed bool) ([][]*po
 		t.catalogs = map[string]keptCatalog{}
 	}
 	switch {
+	case plain && t.batchMoves:
+		return alternatives, nil
 	case plain:
 		t.catalogs[key(names)] = keptCatalog{nil, time.Now()}
 		return plainInserts(alternatives), nil
 	case c == nil:
 		return alternatives, nil
+	case t.batchMoves: // what the batch does before this may make it untrue
+		return s.refined(alternatives, c.Moved()), nil
 	}
 	t.catalogs[key(names)] = keptCatalog{c.Kept(), time.Now()}
 	if t.executed() {
-		c = c.Kept() // what the batch does before this may make it untrue
+		c = c.Kept()
 	}
 	return s.refined(alternatives, c), nil
 }
@@ -340,17 +344,22 @@ func (t *stage) forgetCatalogs(facts []*policy.Facts) {
 		switch f.Transaction {
 		case policy.TransactionNone:
 			if !plainRows(f) {
-				clear(t.catalogs)
-				t.namesMoved = true
+				t.moveNames()
 			}
 		case policy.TransactionBegin, policy.TransactionSavepoint:
 		default:
 			if t.namesMoved {
-				clear(t.catalogs)
+				t.moveNames()
 			}
 			t.namesMoved = f.Transaction == policy.TransactionRollbackTo && t.namesMoved
 		}
 	}
+}
+
+// moveNames forgets what names meant.
+func (t *stage) moveNames() {
+	clear(t.catalogs)
+	t.namesMoved, t.batchMoves = true, true
 }
 
 // plainRows reports whether a statement does no more than read and write rows.
