@@ -88,6 +88,10 @@ type Action struct {
 	// DROP of something that is no relation, the names of the objects.
 	Tables []Table
 
+	// Parent is the partitioned table of which CREATE TABLE makes a partition. It is
+	// not acted upon, but locked, and its default partition with it.
+	Parent Table
+
 	// Where is what is known of the WHERE of UPDATE, DELETE, MERGE and SELECT ...
 	// FOR UPDATE. MERGE has that of its worst branch.
 	Where Where
