@@ -98,6 +98,9 @@ type Relation struct {
 	LastValue *int64 `json:"last_value,omitempty"`
 
 	RowSecurity bool `json:"row_security,omitempty"`
+	// Calls is true where a default, a check, an index or a type of the table is not
+	// built in: to write a row may call code then.
+	Calls bool `json:"calls,omitempty"`
 
 	Columns []Column   `json:"columns,omitempty"`
 	Checks  []string   `json:"checks,omitempty"` // conditions of CHECK constraints, validated ones only

@@ -133,6 +133,7 @@ type Action struct {
 
 	judged []judged      // what Where was judged by
 	byKey  int           // AtMostRows as a kept catalogue says it, too
+	calls  bool          // a default, a check, an index or a policy of its table may call code
 	sets   []string      // the columns that UPDATE sets
 	moves  *sequenceMove // where setval sets a sequence to, as far as that is known
 	call   *call         // the call whose arguments are parameters

@@ -12,6 +12,10 @@ import (
 // server chooses.
 func (c *Catalog) atMostRows(a *Action) int {
 	a.byKey = c.rowsByKey(a)
+	if a.byKey > 0 {
+		rel := c.relationNamed(tableOf(a.judged[0].target))
+		a.calls = rel.Calls || rel.RowSecurity
+	}
 	if !c.sameNames {
 		return 0
 	}

@@ -45,3 +45,43 @@ func TestProofIsForTheTableThatIsMeant(t *testing.T) {
 		})
 	}
 }
+
+// TestCodeBehindColumns: a row that is inserted, or named by its key, may call code
+// without a trigger.
+func TestCodeBehindColumns(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, tenRows, asServed)
+	for name, columns := range map[string]string{
+		"default":   "id int PRIMARY KEY, x int, y int DEFAULT code(7)",
+		"check":     "id int PRIMARY KEY, x int, CHECK (code(x) > 0)",
+		"generated": "id int PRIMARY KEY, x int, y int GENERATED ALWAYS AS (code(x)) STORED",
+		"domain":    "id int PRIMARY KEY, x checked",
+		"index":     "id int PRIMARY KEY, x int); CREATE INDEX ON t (code(x)",
+		"where":     "id int PRIMARY KEY, x int); CREATE INDEX ON t (id) WHERE (code(x) > 0",
+		"policy":    "id int PRIMARY KEY, x int); CREATE POLICY p ON t USING (true) WITH CHECK (code(x) > 0); ALTER TABLE t ENABLE ROW LEVEL SECURITY, ADD CHECK (true",
+	} {
+		for statement, sql := range map[string]string{
+			"INSERT": "INSERT INTO t (id, x) VALUES (7, 7)",
+			"UPDATE": "UPDATE t SET x = 7 WHERE id = 1",
+		} {
+			if name == "default" && statement == "UPDATE" {
+				sql = "UPDATE t SET y = DEFAULT WHERE id = 1"
+			}
+			t.Run(name+"/"+statement, func(t *testing.T) {
+				db := inventory(t, cluster)
+				psql(t, cluster, cluster.DSN(db, cluster.Superuser), `
+					CREATE FUNCTION code(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+						IF n = 7 THEN EXECUTE 'DELETE FROM accounts WHERE id <= 11'; END IF; RETURN 1; END $$;
+					CREATE DOMAIN checked AS int CHECK (code(VALUE) > 0);
+					CREATE TABLE t (`+columns+`); INSERT INTO t (id, x) VALUES (1, 1); INSERT INTO accounts SELECT g, 'a' FROM generate_series(1, 11) g ON CONFLICT DO NOTHING;
+					DO $$ BEGIN CREATE ROLE staff LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;
+					GRANT ALL ON t, accounts TO staff`)
+				c := connectTo(t, cluster.DSNAt(r.addr, db, "staff"))
+				_, err := c.Exec(t.Context(), sql)
+				if left := psql(t, cluster, cluster.DSN(db, cluster.Superuser), "SELECT count(*) FROM accounts"); left != "100" {
+					t.Errorf("%s are left: %v", left, err)
+				}
+			})
+		}
+	}
+}
