@@ -113,9 +113,10 @@ func (j *judged) targetColumn(n *pg.Node) string {
 }
 
 // keepsValues are the types that a constant may be cast to without more values
-// of another type becoming equal to it.
+// of another type becoming equal to it. bpchar is not among them: a varchar is
+// compared to it without the blanks at its end.
 var keepsValues = map[string]bool{
-	"int2": true, "int4": true, "int8": true, "numeric": true, "text": true, "varchar": true, "bpchar": true, "name": true,
+	"int2": true, "int4": true, "int8": true, "numeric": true, "text": true, "varchar": true, "name": true,
 	"uuid": true, "date": true, "timestamp": true, "timestamptz": true, "bool": true,
 }
 

@@ -85,3 +85,20 @@ func TestCodeBehindColumns(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyComparedAsAnotherType: the values of a unique key may be equal to one
+// constant once they are compared as another type is.
+func TestKeyComparedAsAnotherType(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, tenRows, asServed)
+	for _, constant := range []string{"'a'::bpchar", "'a'::char(4)"} {
+		db := inventory(t, cluster)
+		psql(t, cluster, cluster.DSN(db, cluster.Superuser), `CREATE TABLE names (id varchar PRIMARY KEY);
+			INSERT INTO names SELECT 'a' || repeat(' ', g) FROM generate_series(1, 60) g; GRANT ALL ON names TO alice`)
+		c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+		_, err := c.Exec(t.Context(), "DELETE FROM names WHERE id = "+constant)
+		if left := psql(t, cluster, cluster.DSN(db, cluster.Superuser), "SELECT count(*) FROM names"); left != "60" {
+			t.Errorf("%s: %s are left: %v", constant, left, err)
+		}
+	}
+}
