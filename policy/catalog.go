@@ -37,6 +37,7 @@ type Catalog struct {
 	// sameNames and sameRows are true in the answer to a question about this very
 	// statement: names mean what they meant, tables hold what they held. See Kept.
 	sameNames, sameRows bool
+	moved               bool // not even what names meant lately is known; see Moved
 
 	bodies *bodies
 }
@@ -97,6 +98,9 @@ type Relation struct {
 	LastValue *int64 `json:"last_value,omitempty"`
 
 	RowSecurity bool `json:"row_security,omitempty"`
+	// Calls is true where a default, a check, an index or a type of the table is not
+	// built in: to write a row may call code then.
+	Calls bool `json:"calls,omitempty"`
 
 	Columns []Column   `json:"columns,omitempty"`
 	Checks  []string   `json:"checks,omitempty"` // conditions of CHECK constraints, validated ones only
@@ -241,6 +245,15 @@ func (c *Catalog) Kept() *Catalog {
 	k := *c
 	k.sameNames, k.sameRows = false, false
 	return &k
+}
+
+// Moved is Kept for statements before which something may have changed what names
+// mean. What a kept catalogue is still good for, to prove how many rows a key names,
+// is not so here: the name may be that of a table without the key.
+func (c *Catalog) Moved() *Catalog {
+	k := c.Kept()
+	k.moved = true
+	return k
 }
 
 // found gives what the name means, and false if it was not asked for. A

@@ -88,6 +88,10 @@ type Action struct {
 	// DROP of something that is no relation, the names of the objects.
 	Tables []Table
 
+	// Parent is the partitioned table of which CREATE TABLE makes a partition. It is
+	// not acted upon, but locked, and its default partition with it.
+	Parent Table
+
 	// Where is what is known of the WHERE of UPDATE, DELETE, MERGE and SELECT ...
 	// FOR UPDATE. MERGE has that of its worst branch.
 	Where Where
@@ -130,6 +134,7 @@ type Action struct {
 	idle   int           // how many of Triggers are known to change no row but the one they run for
 	judged []judged      // what Where was judged by
 	byKey  int           // AtMostRows as a kept catalogue says it, too
+	calls  bool          // a default, a check, an index or a policy of its table may call code
 	sets   []string      // the columns that UPDATE sets
 	moves  *sequenceMove // where setval sets a sequence to, as far as that is known
 	call   *call         // the call whose arguments are parameters

@@ -12,6 +12,10 @@ import (
 // server chooses.
 func (c *Catalog) atMostRows(a *Action) int {
 	a.byKey = c.rowsByKey(a)
+	if a.byKey > 0 {
+		rel := c.relationNamed(tableOf(a.judged[0].target))
+		a.calls = rel.Calls || rel.RowSecurity
+	}
 	if !c.sameNames {
 		return 0
 	}
@@ -19,7 +23,7 @@ func (c *Catalog) atMostRows(a *Action) int {
 }
 
 func (c *Catalog) rowsByKey(a *Action) int {
-	if len(a.judged) != 1 || a.judged[0].where == nil {
+	if c.moved || len(a.judged) != 1 || a.judged[0].where == nil {
 		return 0
 	}
 	j := &a.judged[0]
@@ -109,9 +113,10 @@ func (j *judged) targetColumn(n *pg.Node) string {
 }
 
 // keepsValues are the types that a constant may be cast to without more values
-// of another type becoming equal to it.
+// of another type becoming equal to it. bpchar is not among them: a varchar is
+// compared to it without the blanks at its end.
 var keepsValues = map[string]bool{
-	"int2": true, "int4": true, "int8": true, "numeric": true, "text": true, "varchar": true, "bpchar": true, "name": true,
+	"int2": true, "int4": true, "int8": true, "numeric": true, "text": true, "varchar": true, "name": true,
 	"uuid": true, "date": true, "timestamp": true, "timestamptz": true, "bool": true,
 }
 

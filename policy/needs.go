@@ -139,7 +139,7 @@ func (f *Facts) changesNothing() bool {
 
 // InsertsPlainly gives the facts of a statement that only reads and inserts, with
 // the knowledge that its tables do no more than take the rows: they have no
-// triggers, rules or partitions.
+// triggers, rules or partitions, and no code behind a default, a check or an index.
 func (f *Facts) InsertsPlainly() *Facts {
 	g := *f
 	g.plain = true
@@ -184,7 +184,7 @@ func (a *Action) byKeyRows() int { return max(a.AtMostRows, a.byKey) }
 // body may run more than once.
 func (a *Action) provenRows() bool {
 	return (a.Carrier == "" || a.Carrier == "EXPLAIN ANALYZE" || a.Carrier == "EXECUTE") && a.byKeyRows() > 0 &&
-		len(a.Triggers) == a.idle && len(a.Cascades) == 0 && !a.CascadesCut &&
+		!a.calls && len(a.Triggers) == a.idle && len(a.Cascades) == 0 && !a.CascadesCut &&
 		len(a.Tables) == 1 && (a.Class == classUpdate || a.Class == classDelete)
 }
 

@@ -60,7 +60,7 @@ func (b *refining) after(f *Facts, a *Action) {
 			b.forget(t)
 		}
 	default:
-		b.catalog = b.catalog.Kept()
+		b.catalog = b.catalog.Moved()
 		b.catalog.Found = slices.DeleteFunc(b.catalog.Found, func(f Found) bool { return f.OID == madeHere })
 	}
 }

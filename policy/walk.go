@@ -146,6 +146,9 @@ func (w *walker) statement(n *pg.Node, carrier string) {
 // count; those in an index, a check or a partition bound do.
 func (w *walker) utility(n *pg.Node, a Action) {
 	a.Tables, a.Cascade = objectsOf(n)
+	if c := n.GetCreateStmt(); c.GetPartbound() != nil && len(c.InhRelations) == 1 {
+		a.Parent = tableOf(c.InhRelations[0].GetRangeVar())
+	}
 	w.add(a)
 	switch s := n.GetNode().(type) {
 	case *pg.Node_CreateStmt:

@@ -176,15 +176,19 @@ func (s *session) consult(alternatives [][]*policy.Facts, allowed bool) ([][]*po
 		t.catalogs = map[string]keptCatalog{}
 	}
 	switch {
+	case plain && t.batchMoves:
+		return alternatives, nil
 	case plain:
 		t.catalogs[key(names)] = keptCatalog{nil, time.Now()}
 		return plainInserts(alternatives), nil
 	case c == nil:
 		return alternatives, nil
+	case t.batchMoves: // what the batch does before this may make it untrue
+		return s.refined(alternatives, c.Moved()), nil
 	}
 	t.catalogs[key(names)] = keptCatalog{c.Kept(), time.Now()}
 	if t.executed() {
-		c = c.Kept() // what the batch does before this may make it untrue
+		c = c.Kept()
 	}
 	return s.refined(alternatives, c), nil
 }
@@ -333,12 +337,6 @@ func (s *session) refined(alternatives [][]*policy.Facts, c *policy.Catalog) [][
 	return refined
 }
 
-// forget drops what the catalogue and the planner have said.
-func (t *stage) forget() {
-	clear(t.catalogs)
-	clear(t.few)
-}
-
 // forgetCatalogs drops what the catalogue said, where statements may make it
 // untrue: at once, and when the transaction that holds them ends.
 func (t *stage) forgetCatalogs(facts []*policy.Facts) {
@@ -346,17 +344,23 @@ func (t *stage) forgetCatalogs(facts []*policy.Facts) {
 		switch f.Transaction {
 		case policy.TransactionNone:
 			if !plainRows(f) {
-				t.forget()
-				t.namesMoved = true
+				t.moveNames()
 			}
 		case policy.TransactionBegin, policy.TransactionSavepoint:
 		default:
 			if t.namesMoved {
-				t.forget()
+				t.moveNames()
 			}
 			t.namesMoved = f.Transaction == policy.TransactionRollbackTo && t.namesMoved
 		}
 	}
+}
+
+// moveNames forgets what names meant, and what the planner has said of them.
+func (t *stage) moveNames() {
+	clear(t.catalogs)
+	clear(t.few)
+	t.namesMoved, t.batchMoves = true, true
 }
 
 // plainRows reports whether a statement does no more than read and write rows.

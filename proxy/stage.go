@@ -48,14 +48,17 @@ type stage struct {
 	prepares names
 
 	// What the open transaction has done, for the commit gate.
-	work      work
-	risky     bool                // something in the open batch has to be measured before it commits
-	carried   bool                // a batch that reads COPY data goes on behind its Sync
-	controls  bool                // something in it begins or ends transactions
-	dirty     bool                // something has changed rows that the session's counters still hold
-	unclean   bool                // and so it was before the open batch
-	last      *impact.Measurement // the last one
-	following *run                // not nil while the client sends COPY data for it
+	work     work
+	risky    bool // something in the open batch has to be measured before it commits
+	carried  bool // a batch that reads COPY data goes on behind its Sync
+	controls bool // something in it begins or ends transactions
+	// batchMoves is true once something in the open batch may change what names mean:
+	// what the server says of them is then of before that.
+	batchMoves bool
+	dirty      bool                // something has changed rows that the session's counters still hold
+	unclean    bool                // and so it was before the open batch
+	last       *impact.Measurement // the last one
+	following  *run                // not nil while the client sends COPY data for it
 	// cancelPortal is the portal that was bound last in the open batch, and cancels
 	// the process ID that it cancels when it runs.
 	cancelPortal string
@@ -143,7 +146,7 @@ func (s *session) inBatch() {
 	}
 	t.batch, t.batchSent = true, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.unsettling, t.controls, t.unclean = false, false, t.dirty
+	t.unsettling, t.controls, t.batchMoves, t.unclean = false, false, false, t.dirty
 	t.carried = t.carried && s.busy()
 	t.batchSent = t.carried
 	t.risky = t.risky && t.carried
@@ -224,7 +227,7 @@ func (t *stage) executing(frame []byte) owed {
 	effects, known := t.bound[serverName(portal)]
 	if !known {
 		t.now = anyState
-		t.forget()
+		t.moveNames()
 		return o
 	}
 	var now txState

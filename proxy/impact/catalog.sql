@@ -93,7 +93,19 @@ SELECT pg_catalog.json_build_object(
       /* A superuser can drop those of other sessions, too: they are no scratch of
          this one. */
       'temporary', r.relpersistence OPERATOR(pg_catalog.=) 't' AND r.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema(), 'rows', r.reltuples, 'pages', r.relpages,
-      'row_security', r.relrowsecurity, 'empty', r.acted AND CASE WHEN r.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog."char"[])
+      'row_security', r.relrowsecurity,
+      /* As in inserts.sql: a default, a check, an index or a type that is not built in. */
+      'calls', CASE WHEN r.named THEN EXISTS (SELECT FROM (
+          SELECT 2604::pg_catalog.oid, d.oid FROM pg_catalog.pg_attrdef d WHERE d.adrelid OPERATOR(pg_catalog.=) r.oid
+          UNION ALL SELECT 2606::pg_catalog.oid, k.oid FROM pg_catalog.pg_constraint k
+            WHERE k.conrelid OPERATOR(pg_catalog.=) r.oid AND k.contype OPERATOR(pg_catalog.=) 'c'
+          UNION ALL SELECT 1259::pg_catalog.oid, i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) r.oid
+          UNION ALL SELECT 1259::pg_catalog.oid, r.oid
+        ) own(class, oid) JOIN pg_catalog.pg_depend x ON x.classid OPERATOR(pg_catalog.=) own.class AND x.objid OPERATOR(pg_catalog.=) own.oid
+        WHERE x.refclassid OPERATOR(pg_catalog.=) ANY ('{1255,2617,2605}'::pg_catalog.oid[])
+          OR x.refclassid OPERATOR(pg_catalog.=) 1247::pg_catalog.oid AND EXISTS (
+            SELECT FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.=) x.refobjid AND t.typtype OPERATOR(pg_catalog.<>) 'e')) END,
+      'empty', r.acted AND CASE WHEN r.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}'::pg_catalog."char"[])
           THEN pg_catalog.pg_relation_size(r.oid) OPERATOR(pg_catalog.=) 0
           ELSE r.relkind OPERATOR(pg_catalog.=) 'p' END,
       'size', CASE WHEN r.named AND r.relkind OPERATOR(pg_catalog.=) 'r' THEN pg_catalog.pg_relation_size(r.oid) END,
