@@ -71,6 +71,11 @@ func (s *session) letGo(h held) error {
 	if h.atCommit == 0 {
 		return nil
 	}
+	select {
+	case <-s.gone: // and the server has rolled it back
+		return nil
+	default:
+	}
 	if tx, _ := s.status(); tx == 'I' {
 		return nil
 	}
