@@ -139,6 +139,10 @@ type Rule struct {
 	// everything the session still sends.
 	Scope string
 
+	// AtCommit is how long a transaction block that is over the rule's limit may be
+	// held at its COMMIT, with all its locks. Zero is not at all.
+	AtCommit time.Duration
+
 	// Final is true for an allow rule that ends the search: the rules behind it
 	// are not looked at, for the action that it matches.
 	Final bool
@@ -233,6 +237,9 @@ func (p *Policy) canonical() string {
 	}
 	for _, r := range p.rules {
 		fmt.Fprintf(&b, "rule %q %q %q %s %v %t %s\n", r.ID, r.Title, r.Hint, r.Action, r.Approve, r.Final, r.Scope)
+		if r.AtCommit > 0 {
+			fmt.Fprintf(&b, "  at_commit %s\n", r.AtCommit)
+		}
 		if r.statement != nil {
 			fmt.Fprintf(&b, "  %s\n", r.statement)
 		}

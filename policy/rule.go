@@ -14,7 +14,7 @@ import (
 var (
 	fileKeys    = []string{"version", "include", "defaults", "groups", "rules"}
 	defaultKeys = []string{"allowed", "unparsed", "unknown", "approve"}
-	ruleKeys    = []string{"id", "title", "match", "when", "action", "approve", "undo", "hint", "final", "scope"}
+	ruleKeys    = []string{"id", "title", "match", "when", "action", "approve", "undo", "hint", "final", "scope", "at_commit"}
 	matchKeys   = []string{"statement", "where", "table", "function", "cascade", "cascades",
 		"temporary", "empty", "tool_table", "taken_back", "setting", "user", "role", "database",
 		"application", "address", "transaction", "restore", "time", "rows", "share", "budget", "unmeasured"}
@@ -139,6 +139,9 @@ func (d *document) rule(n ast.Node) *Rule {
 			d.at(e.node, "%s has a meaning only with action hold or ticket, not with %s", key, r.Action)
 		}
 	}
+	if e, ok := said["at_commit"]; ok {
+		d.atCommit(r, e)
+	}
 	if e, ok := said["final"]; ok && r.Final && r.Action != Allow {
 		d.at(e.node, "final has a meaning only with action allow, not with %s", r.Action)
 	}
@@ -184,7 +187,7 @@ func (d *document) ruleKey(r *Rule, e entry) {
 		if w, ok := d.word(e.val, "scope", []string{ScopeStatement, ScopeSession}); ok {
 			r.Scope = w
 		}
-	case "when": // once the conditions are known
+	case "when", "at_commit": // once the conditions are known
 	case "undo":
 		if w, ok := d.word(e.val, "undo", []string{"off", "try", "required"}); ok && w != "off" {
 			// It must not be passed over: who writes it believes to be protected by it.

@@ -92,6 +92,29 @@ func (d *document) numbers(r *Rule, entries []entry) {
 	})
 }
 
+// maxAtCommit bounds how long a transaction keeps its locks while people think.
+const maxAtCommit = 10 * time.Minute
+
+// atCommit reads how long a transaction block may be held at its COMMIT. What the
+// rule is about has been read.
+func (d *document) atCommit(r *Rule, e entry) {
+	text, ok := d.text(e.val, "at_commit")
+	if !ok {
+		return
+	}
+	wait, err := time.ParseDuration(text)
+	switch {
+	case err != nil || wait < time.Second || wait > maxAtCommit:
+		d.at(e.val, "at_commit must be a time from 1s to 10m, such as 60s, not %q: others wait for the locks of the transaction meanwhile", shorten(text))
+	case r.Action != Hold:
+		d.at(e.node, "at_commit has a meaning only with action hold, not with %s", r.Action)
+	case r.numbers == nil && (r.budget == nil || r.budget.counts == 0):
+		d.at(e.node, "at_commit has a meaning only with rows, share or a budget of rows, which are judged at COMMIT")
+	default:
+		r.AtCommit = wait
+	}
+}
+
 func (d *document) limit(n ast.Node, what string, percent bool) *limit {
 	s, ok := d.text(n, what)
 	if !ok {

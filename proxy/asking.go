@@ -66,7 +66,12 @@ func (s *session) asking() (approval.Ask, *refusal, error) {
 		a.Impact = fmt.Sprintf("a restore, beginning with %s, into a database with %s", a.Impact, t.restoredOver)
 	}
 	if first.measured != nil {
-		return a, nil, s.askingMeasured(&a, first)
+		if err := s.askingMeasured(&a, first); errors.Is(err, errCancelled) {
+			return a, cancelledByUser(first.decision.ID(), 0), nil
+		} else if err != nil {
+			return a, nil, err
+		}
+		return a, nil, nil
 	}
 	if d := first.dry; d != nil {
 		a.Impact += "; " + d.words
@@ -91,7 +96,7 @@ func (s *session) asking() (approval.Ask, *refusal, error) {
 	return a, nil, nil
 }
 
-// askingMeasured describes what was done and rolled back. What the names meant is
+// askingMeasured describes what was done and rolled back, or is held at its COMMIT. What the names meant is
 // in the numbers, which a grant does not exceed.
 func (s *session) askingMeasured(a *approval.Ask, first held) error {
 	w := &s.toServer.work
@@ -100,6 +105,12 @@ func (s *session) askingMeasured(a *approval.Ask, first held) error {
 		return fmt.Errorf("write down what was measured: %w", err)
 	}
 	a.Impact = "measured, and rolled back: " + first.measured.String()
+	if first.atCommit > 0 {
+		a.Impact = "measured at its COMMIT: " + first.measured.String()
+		if err := s.askingLocks(a); err != nil {
+			return err
+		}
+	}
 	a.Statement = w.statement()
 	a.ParameterHash = fmt.Appendf(w.digest.Sum(nil), "%v", a.Quorum)
 	return nil

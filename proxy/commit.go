@@ -26,6 +26,18 @@ type verdictOf struct {
 	waits  []waiting
 	impact *policy.Impact    // all that the transaction did
 	lifts  []approval.Charge // what an approval gives back to a budget that has no room
+
+	atCommit time.Duration // how long it may be held at its COMMIT
+}
+
+// endsBlock has a transaction block held, where its rules let it, before it ends.
+func (v verdictOf) endsBlock(s *session) verdictOf {
+	var waits []policy.Decision
+	for _, w := range v.waits {
+		waits = append(waits, w.Decision)
+	}
+	v.atCommit = s.atCommit(v.Decision, waits)
+	return v
 }
 
 // begin opens a transaction block around what the client sends next. The counters
@@ -275,7 +287,8 @@ func (w *work) about() *policy.Facts {
 }
 
 // over asks for the approval of what a transaction did, which has been rolled
-// back or is about to be. It returns a grant, or stages the refusal.
+// back, is about to be, or is held at its COMMIT. It returns a grant, or stages the
+// refusal.
 func (s *session) over(ctx context.Context, sent byte, v verdictOf, again bool) (granted bool, err error) {
 	t := &s.toServer
 	g := gated{sent: sent, text: t.work.statement()}
@@ -283,10 +296,14 @@ func (s *session) over(ctx context.Context, sent byte, v verdictOf, again bool) 
 	if v.Verdict == policy.Block {
 		return false, s.refuseRecorded(ctx, g, judgement{Decision: v.Decision, facts: about}, blocked(v.Decision, about).tookBack(v.impact))
 	}
-	t.held = append(t.held, held{
+	h := held{
 		gated: g, decision: v.Decision, decided: about, waits: v.waits,
-		now: t.now, at: len(t.out), measured: v.impact, ticket: !again,
-	})
+		now: t.now, at: len(t.out), measured: v.impact, ticket: !again && v.atCommit == 0, atCommit: v.atCommit,
+	}
+	if h.atCommit > 0 {
+		h.now = inside
+	}
+	t.held = append(t.held, h)
 	before := len(t.grants)
 	if err := s.decideHeld(ctx); err != nil {
 		return false, err

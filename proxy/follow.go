@@ -56,7 +56,7 @@ func (s *session) beforeCommit(ctx context.Context, e ending) (refused bool, err
 	if err := s.flush(); err != nil {
 		return false, err
 	}
-	refused, err = s.judgeOpenBatch(ctx)
+	refused, err = s.judgeOpenBatch(ctx, e == ends && t.now == inside)
 	t.discarding = t.discarding || refused
 	if !refused && err == nil && e == ends { // what comes behind it is another transaction
 		t.work, t.risky = s.next(), false
@@ -65,8 +65,9 @@ func (s *session) beforeCommit(ctx context.Context, e ending) (refused bool, err
 }
 
 // judgeOpenBatch judges what the open transaction did, in the midst of a batch
-// that is on the server.
-func (s *session) judgeOpenBatch(ctx context.Context) (refused bool, err error) {
+// that is on the server. endsBlock says that its next message commits a transaction
+// block.
+func (s *session) judgeOpenBatch(ctx context.Context, endsBlock bool) (refused bool, err error) {
 	t := &s.toServer
 	if t.now == broken { // it is rolled back
 		return false, nil
@@ -88,7 +89,10 @@ func (s *session) judgeOpenBatch(ctx context.Context) (refused bool, err error) 
 		s.refuse('B', "", &refusal{server: failure})
 		return true, nil
 	}
-	granted, err := s.over(ctx, 'B', v, false)
+	if endsBlock {
+		v = v.endsBlock(s)
+	}
+	granted, err := s.overInBatch(ctx, v)
 	if granted {
 		if failure := s.charged(ctx, approved(v)); failure != nil {
 			s.refuse('B', "", &refusal{server: failure})
@@ -123,7 +127,7 @@ func (s *session) followBatch(ctx context.Context, frame []byte) error {
 		}
 		// The server ignores a Sync among COPY data, or has rolled the COPY back.
 		if t.now != inside && !t.carried {
-			if _, err := s.judgeOpenBatch(ctx); err != nil {
+			if _, err := s.judgeOpenBatch(ctx, false); err != nil {
 				return err
 			}
 		}

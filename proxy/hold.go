@@ -1,11 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -73,6 +73,10 @@ func (s *session) decideHeld(ctx context.Context) error {
 		t.dropHeld()
 		return err
 	case refused != nil:
+		if err := s.letGo(first); err != nil {
+			t.dropHeld()
+			return err
+		}
 		if restore {
 			t.restoreRefused = refused
 		}
@@ -159,6 +163,9 @@ func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*appro
 		return nil, notOnRecord(first.decision, first.decided), nil
 	}
 	defer w.Release()
+	if ask.Locks != nil && !bytes.Equal(ask.Locks, w.Request().Locks) { // it has joined a request
+		s.tellLocks(ctx, w, ask.Locks)
+	}
 	defer func() {
 		if r := recover(); r != nil { // nobody is left for whom it could run
 			if err := w.Withdraw(ctx, "an internal error ended the session"); err != nil {
@@ -213,6 +220,12 @@ func (s *session) ticketOnly() bool {
 // becomesTicket ends the wait and leaves the request to be approved, for the
 // same statement sent again.
 func (s *session) becomesTicket(ctx context.Context, w *approval.Waiter, first held, say func(approval.Request) *refusal) (*approval.Grant, *refusal, error) {
+	if err := s.letGo(first); err != nil {
+		return nil, nil, errors.Join(err, w.Withdraw(ctx, "the session ended"))
+	}
+	if first.atCommit > 0 {
+		s.tellLocks(ctx, w, nil)
+	}
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer done()
 	if err := w.Ticket(ctx); err != nil {
@@ -239,18 +252,27 @@ func (s *session) wait(ctx context.Context, h *hold, w *approval.Waiter, first h
 	giveUpAfter(s.client, silence)
 	defer giveUpAfter(s.client, 0)
 	r := w.Request()
-	s.tell(heldNotice(r, subject(first.decided), s.approvers(r), s.p.c.Where, s.p.c.MaxWait))
+	most, look := s.maxWait(first), keepAlive
+	if first.atCommit > 0 {
+		look = lookAtLocks
+		s.tell(heldAtCommitNotice(r, subject(first.decided), s.approvers(r), s.p.c.Where, most))
+	} else {
+		s.tell(heldNotice(r, subject(first.decided), s.approvers(r), s.p.c.Where, most))
+	}
 
 	ahead := s.lookAhead()
 	defer ahead.stop(s)
-	limit := time.NewTimer(s.p.c.MaxWait)
+	limit := time.NewTimer(most)
 	defer limit.Stop()
 	reminder := time.NewTicker(remind)
 	defer reminder.Stop()
-	alive := time.NewTicker(keepAlive)
+	alive := time.NewTicker(look)
 	defer alive.Stop()
 
 	withdraw := func(why string) error {
+		if err := s.letGo(first); err != nil { // the end of the session will
+			s.p.c.Log.Warn("not rolled back", zap.String("session", s.id), zap.Error(err))
+		}
 		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 		defer done()
 		err := w.Withdraw(ctx, why)
@@ -258,6 +280,12 @@ func (s *session) wait(ctx context.Context, h *hold, w *approval.Waiter, first h
 			s.p.c.Log.Error("request not withdrawn", zap.Int64("request", r.ID), zap.Error(err))
 		}
 		return err
+	}
+	cancelled := func() (*approval.Grant, *refusal, error) {
+		if withdraw("cancelled by the client") != nil {
+			return nil, notOnRecord(first.decision, first.decided), nil
+		}
+		return nil, cancelledByUser(first.decision.ID(), h.request), nil
 	}
 	for {
 		select {
@@ -272,10 +300,7 @@ func (s *session) wait(ctx context.Context, h *hold, w *approval.Waiter, first h
 			withdraw("the server ended the session") //nolint:errcheck // logged there; the session ends either way
 			return nil, nil, io.EOF
 		case <-h.cancelled:
-			if withdraw("cancelled by the client") != nil {
-				return nil, notOnRecord(first.decision, first.decided), nil
-			}
-			return nil, cancelledByUser(first.decision.ID(), h.request), nil
+			return cancelled()
 		case <-ahead.full:
 			return s.becomesTicket(ctx, w, first, func(r approval.Request) *refusal {
 				return tooMuchWhileHeld(r, s.p.c.Where, s.p.c.Approvals.Window())
@@ -304,6 +329,17 @@ func (s *session) wait(ctx context.Context, h *hold, w *approval.Waiter, first h
 		case <-reminder.C:
 			s.tell(stillHeldNotice(r, s.approvers(w.Request()), s.p.c.Where, time.Since(began)))
 		case <-alive.C:
+			if first.atCommit > 0 {
+				err := s.showLocks(ctx, w)
+				if errors.Is(err, errCancelled) {
+					return cancelled()
+				}
+				if err != nil {
+					withdraw("the server ended the session") //nolint:errcheck // logged there; the session ends either way
+					return nil, nil, err
+				}
+				continue
+			}
 			answered, err := s.sayAlive()
 			if answered {
 				heard = time.Now()
@@ -429,77 +465,4 @@ func (s *session) sayAlive() (answered bool, err error) {
 		return true, fmt.Errorf("write to server: %w", err)
 	}
 	return true, nil
-}
-
-// ahead reads the client while one of its statements is held: that is how a
-// client that leaves is noticed, also with more of its messages in the pipe.
-type ahead struct {
-	left, full chan struct{}
-	ended      chan struct{}
-	stopped    bool
-}
-
-// lookAhead starts reading into the session's buffer. Until stop the buffer
-// belongs to the goroutine started here.
-func (s *session) lookAhead() *ahead {
-	a := &ahead{left: make(chan struct{}), full: make(chan struct{}), ended: make(chan struct{})}
-	go func() {
-		defer close(a.ended)
-		if s.recovered(func() error { s.readAhead(a); return nil }) != nil {
-			close(a.left)
-		}
-	}()
-	return a
-}
-
-// readAhead reads until stop, the client's end, or too much.
-func (s *session) readAhead(a *ahead) {
-	t := &s.toServer
-	seen := t.r
-	for {
-		// A Terminate behind the held message means the same as leaving.
-		for t.w-seen >= headerLen && int64(t.w-seen) >= headerLen+bodyLen(t.in[seen:]) {
-			body := bodyLen(t.in[seen:])
-			if t.in[seen] == 'X' || checkClientFrame(t.in[seen], body) != nil {
-				close(a.left)
-				return
-			}
-			seen += headerLen + int(body)
-		}
-		if t.w == len(t.in) {
-			if t.w-t.r >= maxLookahead {
-				close(a.full)
-				return
-			}
-			bigger := make([]byte, 2*len(t.in))
-			copy(bigger, t.in[:t.w])
-			t.in = bigger
-		}
-		n, err := s.client.Read(t.in[t.w:])
-		t.w += n
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if n > 0 {
-				continue
-			}
-			return
-		default:
-			close(a.left)
-			return
-		}
-	}
-}
-
-// stop ends the reading and gives the buffer back.
-func (a *ahead) stop(s *session) {
-	if a.stopped {
-		return
-	}
-	a.stopped = true
-	s.wakeClientReader()
-	<-a.ended
-	if err := s.client.SetReadDeadline(time.Time{}); err != nil {
-		s.client.Close()
-	}
 }

@@ -31,9 +31,10 @@ type held struct {
 	now      txState           // what the transaction may be when it runs
 	at       int               // where the message begins in out
 
-	measured *policy.Impact // at the commit gate: what was done, and rolled back
+	measured *policy.Impact // at the commit gate: what was done
 	ticket   bool           // it cannot run again by itself
 	dry      *dry           // at the statement gate: what a dry run has shown
+	atCommit time.Duration  // how long the transaction may stay open for it, or zero
 }
 
 // judgement is the strictest decision over the statements of a message.

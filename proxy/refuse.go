@@ -243,6 +243,13 @@ func heldNotice(r approval.Request, subject, who, where string, wait time.Durati
 		subject, r.Rule, r.ID, shortDuration(wait), who, where), "")
 }
 
+// heldAtCommitNotice tells the client that it keeps its locks meanwhile.
+func heldAtCommitNotice(r approval.Request, subject, who, where string, wait time.Duration) []byte {
+	return notice("NOTICE", fmt.Sprintf(
+		"%s held at COMMIT by rule %s as request %d, with its locks: waiting up to %s for %s, then it is rolled back; decide with: %s",
+		subject, r.Rule, r.ID, shortDuration(wait), who, where), "")
+}
+
 func stillHeldNotice(r approval.Request, who, where string, since time.Duration) []byte {
 	return notice("NOTICE", fmt.Sprintf(
 		"still held as request %d by rule %s for %s: waiting for %s; decide with: %s",
@@ -320,7 +327,7 @@ func cancelledByUser(rule string, request int64) *refusal {
 		detail: nothingRun, rule: rule, request: request,
 	}
 	if request != 0 {
-		r.detail = fmt.Sprintf("Request %d was withdrawn; nothing was run.", request)
+		r.detail = fmt.Sprintf("%s Request %d was withdrawn.", nothingRun, request)
 	}
 	return r
 }

@@ -180,6 +180,7 @@ func (s *session) before(ctx context.Context, r *run, p *piece) (refused bool, e
 	switch ending := slices.ContainsFunc(p.facts, commits); {
 	case ending && (t.work.risky || t.work.charged):
 		v, failure, err = s.mayCommit(ctx)
+		v = v.endsBlock(s)
 	case !ending && t.work.risky && r.granted:
 		v, failure, err = s.measured(false)
 	case t.dirty && slices.ContainsFunc(p.facts, chains): // what is counted must not count for the next
@@ -414,7 +415,9 @@ func approved(v verdictOf) *verdictOf {
 func (s *session) atOnce(ctx context.Context, r *run, p *piece) (refused bool, err error) {
 	t := &s.toServer
 	t.work.sees(s.keptTags(), p.facts)
-	if s.p.c.Policy().DecideImpact(&t.session, beyond(&t.work.seen, &t.work.approved)).Verdict.Runs() {
+	pol, seen := s.p.c.Policy(), beyond(&t.work.seen, &t.work.approved)
+	d := pol.DecideImpact(&t.session, seen)
+	if d.Verdict.Runs() || s.atCommit(d, pol.WaitingImpact(&t.session, seen)) > 0 {
 		return false, nil
 	}
 	v, failure, err := s.measured(false)

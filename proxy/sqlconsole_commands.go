@@ -171,6 +171,7 @@ var requestColumns = []column{
 	{"address", textOID, "of the client"},
 	{"mode", textOID, "hold: the client waits; ticket: it has to send the statement again"},
 	{"may_approve", textOID, "the people who can"},
+	{"blocked", int8OID, "how many sessions wait for locks that it holds at its COMMIT"},
 }
 
 func (s *consoleSession) showRequests(f approval.Filter) ([][]any, error) {
@@ -185,9 +186,13 @@ func (s *consoleSession) showRequests(f approval.Filter) ([][]any, error) {
 		if isOpen(r) {
 			expires = r.Expires
 		}
+		var blocked any
+		if l := locksOf(r); l != nil {
+			blocked = int64(l.Blocked())
+		}
 		rows = append(rows, []any{
 			r.ID, string(r.State), r.Created, expires, r.Login, r.Database, r.Rule, s.stillNeeded(r),
-			oneLine(r.Statement), r.Application, r.Address, string(r.Mode), s.mayApprove(r),
+			oneLine(r.Statement), r.Application, r.Address, string(r.Mode), s.mayApprove(r), blocked,
 		})
 	}
 	return rows, nil
@@ -224,6 +229,19 @@ func (s *consoleSession) showRequest(a []any) ([][]any, error) {
 		add(fmt.Sprintf("$%d", i+1), p)
 	}
 	add("impact", r.Impact)
+	if l := locksOf(&r); l != nil {
+		add("holds_locks", l.String())
+		for _, w := range l.Waiters {
+			add("blocked", w.String())
+		}
+		if l.More > 0 {
+			add("blocked", fmt.Sprintf("and %d more", l.More))
+		}
+		if l.Blocked() == 0 {
+			add("blocked", "nobody")
+		}
+		add("locks_seen", when(l.Seen))
+	}
 	add("rule", r.Rule)
 	add("title", r.Title)
 	add("database", r.Database)
@@ -364,6 +382,7 @@ var policyColumns = []column{
 	{"place", textOID, "file and line"},
 	{"policy", textOID, "name of the policy: standard, or its path"},
 	{"hash", textOID, "of the policy, as the audit log has it"},
+	{"at_commit", textOID, "how long a transaction block may be held at its COMMIT"},
 }
 
 func (s *consoleSession) showPolicy([]any) ([][]any, error) {
@@ -377,9 +396,13 @@ func (s *consoleSession) showPolicy([]any) ([][]any, error) {
 		for i, n := range r.Approve {
 			needs[i] = approval.Need{Group: n.Group, Count: n.Count}
 		}
+		atCommit := ""
+		if r.AtCommit > 0 {
+			atCommit = shortDuration(r.AtCommit)
+		}
 		rows = append(rows, []any{
 			r.ID, r.Action.String(), r.Title, describeNeeds(needs), r.Scope,
-			fmt.Sprintf("%s:%d", r.File, r.Line), p.Name(), p.Hash(),
+			fmt.Sprintf("%s:%d", r.File, r.Line), p.Name(), p.Hash(), atCommit,
 		})
 	}
 	return rows, nil

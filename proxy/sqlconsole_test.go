@@ -222,7 +222,7 @@ func TestConsoleASecondPersonApprovesOverPgx(t *testing.T) {
 	var id int64
 	var state, statement, may string
 	var created, expires time.Time
-	err := bob.QueryRow(t.Context(), "SHOW REQUESTS").Scan(&id, &state, &created, &expires, nil, nil, nil, nil, &statement, nil, nil, nil, &may)
+	err := bob.QueryRow(t.Context(), "SHOW REQUESTS").Scan(&id, &state, &created, &expires, nil, nil, nil, nil, &statement, nil, nil, nil, &may, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

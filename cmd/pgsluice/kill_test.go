@@ -42,14 +42,7 @@ const (
 // killSteps are the messages at which the proxy is killed, in the order in which
 // they go by. After the one that is said with a grant, bob has approved; until the
 // COMMIT is sent nothing may have been committed.
-var killSteps = []struct {
-	name   string
-	server bool   // the server says it
-	holds  string // what is in the message
-	nth    int
-	grant  bool // the grant has been used by then
-	commit int  // 1: it may have been committed, 2: it has been
-}{
+var killSteps = []killStep{
 	{"BEGIN", false, "BEGIN\x00", 1, false, 0},
 	{"the statement", false, killedStatement, 1, false, 0},
 	{"its end", true, "DELETE 20\x00", 1, false, 0},
@@ -65,23 +58,45 @@ var killSteps = []struct {
 	{"COMMIT answered", true, "COMMIT\x00", 1, true, 2},
 }
 
+type killStep struct {
+	name   string
+	server bool   // the server says it
+	holds  string // what is in the message
+	nth    int
+	grant  bool // the grant has been used by then
+	commit int  // 1: it may have been committed, 2: it has been
+}
+
+// killCommitSteps are those of a transaction block that is held at its COMMIT.
+var killCommitSteps = []killStep{
+	{"the question about locks", false, "pg_blocking_pids", 1, false, 0},
+	{"COMMIT", false, "COMMIT\x00", 1, true, 1},
+	{"COMMIT answered", true, "COMMIT\x00", 1, true, 2},
+}
+
 // TestKilledAtEachStep kills the proxy with SIGKILL at each step of the commit
 // gate. The rows are then as they were or exactly what was approved, nothing of it
 // is left on the server, budgets hold what was committed, and what was approved
 // does not run again once it may have run.
 func TestKilledAtEachStep(t *testing.T) {
-	cluster := pgcluster.Shared(t)
-	db := cluster.NewDatabase(t)
-	super, err := pgconn.Connect(t.Context(), cluster.DSN(db, cluster.Superuser))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { super.Close(context.Background()) })
-	k := &killed{cluster: cluster, db: db, super: super}
-	k.sql(t, `DO $$ BEGIN CREATE ROLE alice LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;
-		CREATE TABLE accounts (id int PRIMARY KEY, name text); GRANT ALL ON accounts TO alice`)
-	for i := range killSteps {
-		t.Run(killSteps[i].name, func(t *testing.T) {
+	k := newKilled(t)
+	k.policy, k.statements, k.steps = killPolicy, []string{killedStatement}, killSteps
+	k.atEach(t)
+}
+
+// TestKilledAtItsCommit does the same to a transaction block that is held at its
+// COMMIT: the server rolls it back, and what is approved later does not run by
+// itself.
+func TestKilledAtItsCommit(t *testing.T) {
+	k := newKilled(t)
+	k.policy = strings.ReplaceAll(killPolicy, "action: hold", "action: hold, at_commit: 60s")
+	k.statements, k.steps = []string{"BEGIN", killedStatement, "COMMIT"}, killCommitSteps
+	k.atEach(t)
+}
+
+func (k *killed) atEach(t *testing.T) {
+	for i := range k.steps {
+		t.Run(k.steps[i].name, func(t *testing.T) {
 			for n := range *kills {
 				k.at(t, i, n%2 == 1)
 			}
@@ -94,7 +109,26 @@ func TestKilledAtEachStep(t *testing.T) {
 	})
 }
 
+func newKilled(t *testing.T) *killed {
+	t.Helper()
+	cluster := pgcluster.Shared(t)
+	db := cluster.NewDatabase(t)
+	super, err := pgconn.Connect(t.Context(), cluster.DSN(db, cluster.Superuser))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { super.Close(context.Background()) })
+	k := &killed{cluster: cluster, db: db, super: super}
+	k.sql(t, `DO $$ BEGIN CREATE ROLE alice LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;
+		CREATE TABLE accounts (id int PRIMARY KEY, name text); GRANT ALL ON accounts TO alice`)
+	return k
+}
+
 type killed struct {
+	policy     string
+	statements []string
+	steps      []killStep
+
 	cluster *pgcluster.Cluster
 	db      string
 	super   *pgconn.PgConn
@@ -117,7 +151,7 @@ func (k *killed) sql(t *testing.T, sql string) string {
 func (k *killed) at(t *testing.T, step int, passed bool) {
 	k.sql(t, "TRUNCATE accounts; INSERT INTO accounts SELECT g, 'a' FROM generate_series(1, 100) g")
 	c := aConfig(t)
-	if err := os.WriteFile(c.Policy, []byte(killPolicy), 0o600); err != nil {
+	if err := os.WriteFile(c.Policy, []byte(k.policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.People = append(c.People, personConfig{Name: "alice", Logins: []string{"alice"}, Password: c.People[0].Password})
@@ -129,7 +163,7 @@ func (k *killed) at(t *testing.T, step int, passed bool) {
 	bob := console(t, address, "bob")
 	seen := 0
 	if step >= 0 {
-		s := killSteps[step]
+		s := k.steps[step]
 		r.watch(func(server bool, frame []byte) bool {
 			if server == s.server && bytes.Contains(frame, []byte(s.holds)) && !bytes.Contains(frame, []byte("EXPLAIN")) {
 				seen++
@@ -157,7 +191,7 @@ func (k *killed) at(t *testing.T, step int, passed bool) {
 	rows := k.sql(t, "SELECT count(*) FROM accounts")
 	committed, granted := 0, false
 	if step >= 0 {
-		committed, granted = killSteps[step].commit, killSteps[step].grant
+		committed, granted = k.steps[step].commit, k.steps[step].grant
 	}
 	switch {
 	case committed == 0 && rows != "100", committed == 2 && rows != "80", rows != "100" && rows != "80":
@@ -245,7 +279,11 @@ func (k *killed) send(t *testing.T, address string) *sending {
 	}
 	go func() {
 		defer close(s.done)
-		_, s.err = conn.Exec(ctx, killedStatement).ReadAll()
+		for _, sql := range k.statements {
+			if _, s.err = conn.Exec(ctx, sql).ReadAll(); s.err != nil {
+				break
+			}
+		}
 		conn.Close(ctx)
 	}()
 	return s

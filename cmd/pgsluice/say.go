@@ -204,6 +204,11 @@ func (a *answer) printRequests(t *tui) {
 	for _, c := range cells {
 		line(c, func(s string) string { return t.state(s) })
 	}
+	for _, row := range a.rows {
+		if n := a.value(row, "blocked"); n != "" && n != "0" {
+			t.printf("request %s holds locks: sessions that wait for them: %s\n", a.value(row, "id"), n)
+		}
+	}
 }
 
 // printRequest is one request, field by field; the statement last and whole.

@@ -24,6 +24,11 @@ type Ledger interface {
 	// List returns the requests that meet the filter, the newest first.
 	List(ctx context.Context, f Filter) ([]Request, error)
 
+	// Tell writes down which locks a request holds now, in no order with anything
+	// else: nothing is decided by it, and the revision stays. Who is told of an
+	// unknown id gets ErrUnknownRequest.
+	Tell(ctx context.Context, id int64, locks []byte) error
+
 	// Spend adds the charges to their budgets, unless one of them may not be: then
 	// it adds none, and tells which and what had been spent of its budget by now.
 	// All at once, whoever else spends. The ids are for Unspend.

@@ -54,7 +54,7 @@ type Need struct {
 }
 
 // Ask is what a session asks for. What of it a grant is bound to, Binding says;
-// Mode, Title, Application, Address, Parameters and Impact are for people;
+// Mode, Title, Application, Address, Parameters, Impact and Locks are for people;
 // Measured bounds what a grant lets through.
 type Ask struct {
 	Mode       Mode
@@ -83,6 +83,11 @@ type Ask struct {
 	// Measured is what it did before it was rolled back, as the proxy wrote it
 	// down; a grant lets it do no more. Empty where nothing was measured.
 	Measured []byte
+
+	// Locks is what the transaction holds that waits at its COMMIT, and who waits for
+	// it, as the proxy wrote it down last; see Waiter.Tell. Empty where nothing is
+	// locked while people think.
+	Locks []byte
 }
 
 // Request is a statement that waits for people, or did.

@@ -97,6 +97,11 @@ func (s *Service) settleThePast(ctx context.Context) error {
 		return fmt.Errorf("list what an earlier process left: %w", err)
 	}
 	for _, r := range left {
+		if len(r.Locks) > 0 { // its connection to the server ended with the process
+			if err := s.ledger.Tell(ctx, r.ID, nil); err != nil {
+				return fmt.Errorf("write down that request %d holds no locks: %w", r.ID, err)
+			}
+		}
 		switch {
 		case r.State == Used:
 			_, err = s.step(ctx, r, KindOutcomeUnknown, "", "the process that sent the statement ended before its outcome was known", func(r *Request) {
@@ -320,6 +325,7 @@ func (r Request) clone() Request {
 	r.Persons = slices.Clone(r.Persons)
 	r.Binding = slices.Clone(r.Binding)
 	r.Measured = slices.Clone(r.Measured)
+	r.Locks = slices.Clone(r.Locks)
 	r.Decisions = slices.Clone(r.Decisions)
 	return r
 }

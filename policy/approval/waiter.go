@@ -139,6 +139,15 @@ func (w *Waiter) Ticket(ctx context.Context) error {
 	return err
 }
 
+// Tell writes down which locks the transaction holds that waits, and who waits for
+// them, for the people who decide; nil is none. It changes nothing else.
+func (w *Waiter) Tell(ctx context.Context, locks []byte) error {
+	if err := w.service.ledger.Tell(ctx, w.id, locks); err != nil {
+		return fmt.Errorf("write down the locks of request %d: %w", w.id, err)
+	}
+	return nil
+}
+
 // Release ends the wait and changes nothing else.
 func (w *Waiter) Release() {
 	w.service.mu.Lock()

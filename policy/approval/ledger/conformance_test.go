@@ -149,6 +149,30 @@ func TestingLedger(t *testing.T, open func(place string) (durable, error)) {
 		}
 	})
 
+	t.Run("the locks of a request change by themselves, and nothing decided on it before is lost", func(t *testing.T) {
+		l := fresh(t)
+		was := aRequest("a")
+		was.ID = create(t, l, "a")
+		for _, locks := range [][]byte{[]byte("accounts\x00\xff"), nil} {
+			if err := l.Tell(t.Context(), was.ID, locks); err != nil {
+				t.Fatal(err)
+			}
+			was.Locks = locks
+			unchanged(t, l, was)
+		}
+		if err := l.Tell(t.Context(), was.ID, []byte("accounts")); err != nil {
+			t.Fatal(err)
+		}
+		is := was
+		is.State, is.Revision = approval.Approved, was.Revision+1
+		if err := l.Move(t.Context(), was, is); err != nil {
+			t.Errorf("move a request whose locks have changed since: %v", err)
+		}
+		if err := l.Tell(t.Context(), 7, nil); !errors.Is(err, approval.ErrUnknownRequest) {
+			t.Errorf("an unknown id: %v", err)
+		}
+	})
+
 	t.Run("an unknown id", func(t *testing.T) {
 		l := fresh(t)
 		if _, err := l.Get(t.Context(), 7); !errors.Is(err, approval.ErrUnknownRequest) {
@@ -378,6 +402,10 @@ func drawRequest(t *rapid.T) approval.Request {
 	at := func(name string) time.Time {
 		return time.Unix(rapid.Int64Range(0, 4e9).Draw(t, name), rapid.Int64Range(0, 1e9-1).Draw(t, name+" ns")).UTC()
 	}
+	locks := rapid.SliceOf(rapid.Byte()).Draw(t, "locks")
+	if len(locks) == 0 {
+		locks = nil
+	}
 	measured := rapid.SliceOf(rapid.Byte()).Draw(t, "measured")
 	if len(measured) == 0 {
 		measured = nil // an empty one is none
@@ -392,7 +420,7 @@ func drawRequest(t *rapid.T) approval.Request {
 			Application: text("application"), Address: text("address"), Session: text("session"),
 			Statement: text("statement"), Parameters: parameters, ParameterHash: hash, Settings: text("settings"),
 			InTransaction: rapid.Bool().Draw(t, "in transaction"), Impact: text("impact"),
-			Measured: measured,
+			Measured: measured, Locks: locks,
 		},
 		State: rapid.SampledFrom(states).Draw(t, "state"), Revision: rapid.Int64Range(1, 100).Draw(t, "revision"),
 		Persons: []string{rapid.String().Draw(t, "person")}, Binding: rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "binding"),

@@ -14,7 +14,7 @@ import (
 
 const columns = `state, revision, mode, scope, binding, rule, title, policy_hash, quorum, persons,
 	server, database, login, role, application, address, session,
-	statement, parameters, parameter_hash, settings, in_transaction, impact, measured,
+	statement, parameters, parameter_hash, settings, in_transaction, impact, measured, locks,
 	created, expires, outcome, cancelled_by`
 
 // Create stores a new request.
@@ -110,6 +110,22 @@ func (l *SQLite) move(ctx context.Context, was, is approval.Request) error {
 	return tx.Commit()
 }
 
+// Tell writes down which locks a request holds.
+func (l *SQLite) Tell(ctx context.Context, id int64, locks []byte) error {
+	result, err := l.db.ExecContext(ctx, "UPDATE request SET locks = ? WHERE id = ?", bytes(locks), id)
+	if err != nil {
+		return fmt.Errorf("write to request %d of the ledger: %w", id, err)
+	}
+	changed, err := result.RowsAffected()
+	if err != nil {
+		return fmt.Errorf("write to request %d of the ledger: %w", id, err)
+	}
+	if changed != 1 {
+		return approval.ErrUnknownRequest
+	}
+	return nil
+}
+
 func (l *SQLite) query(ctx context.Context, where string, values ...any) ([]approval.Request, error) {
 	// One read transaction, so that no request is seen without its decisions.
 	tx, err := l.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
@@ -183,7 +199,7 @@ func valuesOf(r approval.Request) ([]any, error) {
 	return []any{
 		string(r.State), r.Revision, string(r.Mode), string(r.Scope), bytes(r.Binding), r.Rule, r.Title, r.PolicyHash, string(quorum), string(persons),
 		r.Server, []byte(r.Database), []byte(r.Login), []byte(r.Role), []byte(r.Application), r.Address, r.Session,
-		[]byte(r.Statement), string(parameters), bytes(r.ParameterHash), []byte(r.Settings), r.InTransaction, r.Impact, bytes(r.Measured),
+		[]byte(r.Statement), string(parameters), bytes(r.ParameterHash), []byte(r.Settings), r.InTransaction, r.Impact, bytes(r.Measured), bytes(r.Locks),
 		r.Created.UnixNano(), r.Expires.UnixNano(), r.Outcome, r.CancelledBy,
 	}, nil
 }
@@ -202,7 +218,7 @@ func scan(rows *sql.Rows) (approval.Request, error) {
 	var created, expires int64
 	err := rows.Scan(&r.ID, &r.State, &r.Revision, &r.Mode, &r.Scope, &r.Binding, &r.Rule, &r.Title, &r.PolicyHash, &quorum, &persons,
 		&r.Server, &r.Database, &r.Login, &r.Role, &r.Application, &r.Address, &r.Session,
-		&r.Statement, &parameters, &r.ParameterHash, &r.Settings, &r.InTransaction, &r.Impact, &r.Measured,
+		&r.Statement, &parameters, &r.ParameterHash, &r.Settings, &r.InTransaction, &r.Impact, &r.Measured, &r.Locks,
 		&created, &expires, &r.Outcome, &r.CancelledBy)
 	if err != nil {
 		return r, err
@@ -213,6 +229,9 @@ func scan(rows *sql.Rows) (approval.Request, error) {
 	}
 	if len(r.Measured) == 0 {
 		r.Measured = nil
+	}
+	if len(r.Locks) == 0 {
+		r.Locks = nil
 	}
 	var raw [][]byte
 	for _, part := range []struct {

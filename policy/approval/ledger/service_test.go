@@ -103,6 +103,30 @@ func testingService(t *testing.T, in func(testing.TB, string) durable) {
 		}
 	})
 
+	t.Run("a process that died holds no locks any more", func(t *testing.T) {
+		place, c := t.TempDir(), &clock{}
+		l := in(t, place)
+		s := serve(t, l, c)
+		if err := open(t, s, "a").Tell(t.Context(), []byte("accounts")); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := s.Get(t.Context(), 1); err != nil || string(r.Locks) != "accounts" {
+			t.Errorf("while it is held: %q, %v", r.Locks, err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = in(t, place)
+		defer func() {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		if r, err := serve(t, l, c).Get(t.Context(), 1); err != nil || r.Mode != approval.Ticket || r.Locks != nil {
+			t.Errorf("after a restart: %s, %q, %v", r.Mode, r.Locks, err)
+		}
+	})
+
 	t.Run("of 100 who come at once all join one request", func(t *testing.T) {
 		s, _ := fresh(t)
 		var ids [100]int64

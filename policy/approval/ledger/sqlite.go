@@ -26,8 +26,11 @@ var schema1 string
 //go:embed schema2.sql
 var schema2 string
 
+//go:embed schema3.sql
+var schema3 string
+
 // schemas lists the versions in order; number n brings version n to n+1.
-var schemas = []string{schema1, schema2}
+var schemas = []string{schema1, schema2, schema3}
 
 // application marks the file as a ledger in its header ("pgsl"), so that no
 // other program's database is ever taken for one.

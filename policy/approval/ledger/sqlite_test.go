@@ -66,7 +66,7 @@ func TestOnlyTheOwnerMayReadTheFiles(t *testing.T) {
 
 func TestFileIsWrittenSoThatACommitSurvivesAPowerCut(t *testing.T) {
 	l := mustOpen(t, filepath.Join(t.TempDir(), "ledger.db"))
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "2"} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "user_version": fmt.Sprint(len(schemas))} {
 		var got string
 		if err := l.db.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, want %s; %v", pragma, got, want, err)
@@ -105,7 +105,7 @@ func TestFileThatIsNoLedgerIsLeftAlone(t *testing.T) {
 		want string
 	}{
 		"another program's database": {script("CREATE TABLE request (id INTEGER); INSERT INTO request VALUES (1)"), "another program"},
-		"a newer pgsluice's":         {script(fmt.Sprintf("CREATE TABLE request (id INTEGER); PRAGMA application_id = %d; PRAGMA user_version = 3", application)), "use a newer pgsluice"},
+		"a newer pgsluice's":         {script(fmt.Sprintf("CREATE TABLE request (id INTEGER); PRAGMA application_id = %d; PRAGMA user_version = %d", application, len(schemas)+1)), "use a newer pgsluice"},
 		"no database at all": {func(t *testing.T, path string) {
 			if err := os.WriteFile(path, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
 				t.Fatal(err)
@@ -142,12 +142,13 @@ func TestMigrationThatFailsChangesNothing(t *testing.T) {
 	mustClose(t, l)
 
 	defer func(now []string) { schemas = now }(schemas)
-	schemas = []string{schema1, "ALTER TABLE request ADD COLUMN undo TEXT NOT NULL DEFAULT 'off'", "CREATE TABLE request (this one exists)"}
-	if _, err := OpenSQLite(path); err == nil || !strings.Contains(err.Error(), "version 3") {
+	n := len(schemas)
+	schemas = append(schemas[:n:n], "ALTER TABLE request ADD COLUMN undo TEXT NOT NULL DEFAULT 'off'", "CREATE TABLE request (this one exists)")
+	if _, err := OpenSQLite(path); err == nil || !strings.Contains(err.Error(), fmt.Sprint("version ", n+2)) {
 		t.Fatalf("a migration that fails was answered with %v", err)
 	}
-	schemas = schemas[:2]
-	l = mustOpen(t, path) // version 2 was not made either, or this would fail
+	schemas = schemas[:n+1]
+	l = mustOpen(t, path) // the version before was not made either, or this would fail
 	if r, err := l.Get(t.Context(), 1); err != nil || r.Statement != "kept" {
 		t.Errorf("after the migration: %+v, %v", r, err)
 	}
