@@ -32,6 +32,9 @@ var changesOf = func() map[Class]changes {
 
 // Measures says whether any rule asks for what transactions have done.
 func (p *Policy) Measures() bool {
+	if len(p.standing) > 0 {
+		return true
+	}
 	for _, r := range p.numeric {
 		if r.measures() {
 			return true
@@ -106,7 +109,8 @@ func (r *Rule) measures() bool {
 }
 
 // NeedsImpact says whether what this statement does must be measured before it
-// commits, because a rule of numbers may stop it or a budget is charged. It is false
+// commits, because a rule of numbers may stop it, a budget is charged or a standing
+// grant lets it through. It is false
 // only where the text, or the catalogue, shows that no such rule can have anything to
 // say: for reads, and where Proven gives so few rows that no rule of rows or share is
 // met. What Proven gives is for the caller to add up over the transaction and to
@@ -115,8 +119,11 @@ func (r *Rule) measures() bool {
 // A read is what its text calls nothing but built-in functions that are harmless: a
 // view that hides a call is not seen through.
 func (p *Policy) NeedsImpact(s *Session, f *Facts) bool {
-	if len(p.numeric) == 0 || f.changesNothing() || f.TakenBack {
+	if len(p.numeric) == 0 && len(p.standing) == 0 || f.changesNothing() || f.TakenBack {
 		return false
+	}
+	if p.MayStand(s, f) {
+		return true
 	}
 	proven := f.Proven()
 	for _, r := range p.numeric {
@@ -127,7 +134,10 @@ func (p *Policy) NeedsImpact(s *Session, f *Facts) bool {
 	return false
 }
 
-// changesNothing says that nothing the statement does changes rows.
+// ChangesNothing says that nothing the statement does changes rows, as far as it is
+// known what it does.
+func (f *Facts) ChangesNothing() bool { return f.changesNothing() }
+
 func (f *Facts) changesNothing() bool {
 	for i := range f.Actions {
 		if changed, known := changesOf[f.Actions[i].Class]; !known || changed != changesNothing {

@@ -112,6 +112,8 @@ type Policy struct {
 	// has not, and the final allow rules that can be looked at without a text.
 	numeric []*Rule
 	budgets bool // there is one among them
+
+	standing []*Rule // those with up_to, in order
 }
 
 // defaults are what happens where no rule decides.
@@ -130,8 +132,9 @@ type Rule struct {
 	Hint   string // what to do next, for people
 	Action Verdict
 
-	// Approve is the quorum for hold and ticket: each need must be met, by
-	// different people. It is never empty for a rule that waits for people.
+	// Approve is the quorum for hold and ticket, and for what is over a standing
+	// grant: each need must be met, by different people. It is never empty for a rule
+	// that waits for people.
 	Approve []Need
 
 	// Scope says what an approval lets through: "statement", or "session" for
@@ -150,6 +153,7 @@ type Rule struct {
 	matches   []condition         // all must be met
 	numbers   *numbersCondition   // rows and share, or nil
 	budget    *budget             // or nil
+	standing  *standing           // or nil
 	counts    counters            // that the statement condition is about
 	column    int
 }
@@ -199,6 +203,9 @@ func (p *Policy) seal() {
 			p.numeric = append(p.numeric, r)
 		}
 		p.budgets = p.budgets || r.budget != nil
+		if r.standing != nil {
+			p.standing = append(p.standing, r)
+		}
 	}
 	p.byClass = make(map[Class][]*Rule)
 	for _, c := range append(Classes(), ClassUnparsed, ClassUnknown) {
@@ -234,6 +241,9 @@ func (p *Policy) canonical() string {
 		}
 		for _, c := range r.conditions() {
 			fmt.Fprintf(&b, "  %s\n", c)
+		}
+		if r.standing != nil {
+			fmt.Fprintf(&b, "  %s\n", r.standing)
 		}
 	}
 	return b.String()

@@ -350,7 +350,7 @@ func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.
 			return s.judgeEach(all, t.now), all, nil
 		}
 	}
-	if !settled || j.Verdict == policy.Allow && !s.widens(all) && !s.estimates(all) {
+	if !settled || j.Verdict == policy.Allow && !s.widens(all) && !s.estimates(all) && !s.mayStand(j, all) {
 		return j, all, nil
 	}
 	if err := s.learnRole(); err != nil {
@@ -408,7 +408,7 @@ func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.
 		t.forgetCatalogs(facts)
 	}
 	if o.sent != 'P' {
-		s.noteWork(o.sent, frame, all, waits != nil)
+		s.noteWork(o.sent, frame, all, waits != nil, j.standing)
 	}
 	if j.Verdict == policy.Warn {
 		o = o.with()

@@ -47,14 +47,16 @@ type stage struct {
 	prepares names
 
 	// What the open transaction has done, for the commit gate.
-	work      work
-	risky     bool                // something in the open batch has to be measured before it commits
-	carried   bool                // a batch that reads COPY data goes on behind its Sync
-	controls  bool                // something in it begins or ends transactions
-	dirty     bool                // something has changed rows that the session's counters still hold
-	unclean   bool                // and so it was before the open batch
-	last      *impact.Measurement // the last one
-	following *run                // not nil while the client sends COPY data for it
+	work        work
+	risky       bool                // something in the open batch has to be measured before it commits
+	carried     bool                // a batch that reads COPY data goes on behind its Sync
+	standing    portion             // what standing grants let through in it
+	looseBefore []*policy.Rule      // work.loose before it
+	controls    bool                // something in it begins or ends transactions
+	dirty       bool                // something has changed rows that the session's counters still hold
+	unclean     bool                // and so it was before the open batch
+	last        *impact.Measurement // the last one
+	following   *run                // not nil while the client sends COPY data for it
 	// cancelPortal is the portal that was bound last in the open batch, and cancels
 	// the process ID that it cancels when it runs.
 	cancelPortal string
@@ -156,6 +158,7 @@ func (s *session) inBatch() {
 			s.settleWork(context.Background(), approval.Failed, "rolled back")
 		}
 	}
+	t.standing, t.looseBefore = portion{}, t.work.loose
 }
 
 // keepPrepared counts what bound PREPAREs may have made among the known names.
@@ -215,6 +218,7 @@ func (t *stage) executing(frame []byte) owed {
 	if err != nil {
 		return o // the server answers 08P01
 	}
+	t.standing.executed(frame)
 	t.unsettling = true // by a function behind a view, if by nothing else
 	if t.cancels != 0 && serverName(portal) == t.cancelPortal {
 		o.owedMore = &owedMore{cancels: t.cancels}
@@ -222,6 +226,7 @@ func (t *stage) executing(frame []byte) owed {
 	effects, known := t.bound[serverName(portal)]
 	if !known {
 		t.now = anyState
+		t.standing.others = true
 		clear(t.catalogs)
 		return o
 	}
