@@ -137,7 +137,7 @@ func (s *session) judged(i *policy.Impact) verdictOf {
 	i = i.WithGranted(granted)
 	left := i
 	switch {
-	case t.work.exact && coveredBy(i, &t.work.approved):
+	case t.work.shown(i):
 		left = &policy.Impact{}
 	case t.work.exact: // what people saw is all that they approved
 	default:
@@ -163,15 +163,14 @@ func (s *session) judged(i *policy.Impact) verdictOf {
 // the numbers of is charged without being asked about again.
 func (s *session) charge(ctx context.Context, v *verdictOf) error {
 	t := &s.toServer
-	seen := t.work.exact && coveredBy(v.impact, &t.work.approved)
+	seen := t.work.shown(v.impact)
 	budgets := s.p.c.Policy().Budgets(&t.session, v.impact)
-	if !seen { // what people answer for is not taken from a standing grant
-		budgets = append(budgets, s.p.c.Policy().StandingCharges(&t.session, t.work.onGrants(v.impact))...)
-	}
+	own := len(budgets)
+	budgets = append(budgets, s.p.c.Policy().StandingCharges(&t.session, t.work.onGrants(v.impact, seen))...)
 	var charges []approval.Charge
-	for _, c := range budgets {
+	for k, c := range budgets {
 		charge := approval.Charge{Budget: c.Key, Amount: c.Amount, Per: c.Per}
-		if !seen && !c.Verdict().Runs() {
+		if (!seen || k >= own) && !c.Verdict().Runs() {
 			charge.May = func(spent int64) bool { return !c.Over(spent) }
 		}
 		charges = append(charges, charge)
@@ -318,6 +317,7 @@ func (s *session) over(ctx context.Context, sent byte, v verdictOf, again bool) 
 		return false, err
 	}
 	t.work.approved, t.work.exact, t.work.decided = *approved, true, v.Decision
+	t.work.answered()
 	if _, _, err := s.p.c.Approvals.Spend(ctx, v.lifts); err != nil {
 		s.p.c.Log.Error("budget not lifted", zap.String("session", s.id), zap.Error(err))
 	}

@@ -123,8 +123,28 @@ func (w *work) granted(i *policy.Impact) []policy.Granted {
 	return all
 }
 
-// onGrants is what grants are charged with.
-func (w *work) onGrants(i *policy.Impact) []policy.Granted {
+// shown reports whether people have seen the numbers of all that the transaction did,
+// but for what was done on grants since.
+func (w *work) shown(i *policy.Impact) bool {
+	for _, p := range w.parts {
+		if !p.answered {
+			i = i.Less(p.Impact)
+		}
+	}
+	return w.exact && coveredBy(i, &w.approved)
+}
+
+// onGrants is what grants are charged with: nothing of what people have seen.
+func (w *work) onGrants(i *policy.Impact, seen bool) []policy.Granted {
+	if seen {
+		var all []policy.Granted
+		for _, p := range w.parts {
+			if !p.answered {
+				all = append(all, p.Granted)
+			}
+		}
+		return all
+	}
 	if r := w.standing.sole(); r != nil {
 		return []policy.Granted{{Rule: r, Impact: i}}
 	}
