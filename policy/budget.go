@@ -96,7 +96,7 @@ func (p *Policy) Budgets(s *Session, i *Impact) []Charge {
 			}
 		case r.budget == nil || r.budget.counts == 0 || r.sessionUnmet(s) != "":
 		default:
-			all = append(all, r.budget.charges(r, s, i.countedBy(r), exempt)...)
+			all = append(all, r.budget.charges(r, s, p.countedBy(r, i), exempt)...)
 		}
 	}
 	return all

@@ -231,7 +231,7 @@ func (p *Policy) judgeImpact(s *Session, i *Impact, before int, judged func(*Rul
 		}
 		w := weighed{unmet: r.sessionUnmet(s)}
 		if w.unmet == "" {
-			counted := i.countedBy(r)
+			counted := p.countedBy(r, i)
 			w = r.numbers.weigh(counted, exempt)
 			if c := r.numbers.when; w.matched && c != nil && c.metBy(s, counted, w) == no {
 				w.matched, w.unmet = false, c.String()+" is not met: the expression is false"

@@ -57,9 +57,10 @@ func (p *Policy) hasNumbers() bool {
 // rule with rows or share could stop it by that, and the facts do not prove that it
 // stays within the limit. What an estimate can tell of is rows that INSERT, UPDATE,
 // DELETE and MERGE find by a query. Rows by a unique key need no planner, and are
-// asked about only where what foreign keys take along with them is over a limit.
+// asked about only where what foreign keys take along with them is over a limit. Of
+// what a standing grant lets through the size is no news.
 func (p *Policy) NeedsEstimate(s *Session, f *Facts) bool {
-	if len(p.numeric) == 0 || f.changesNothing() || f.TakenBack || f.findsNothing() || !f.Plannable() {
+	if len(p.numeric) == 0 || f.changesNothing() || f.TakenBack || f.findsNothing() || !f.Plannable() || p.Standing(s, f) != nil {
 		return false
 	}
 	byKeys := f.EstimateByKeys()

@@ -108,10 +108,11 @@ func (i *Impact) WithGranted(parts []Granted) *Impact {
 	return &g
 }
 
-// countedBy is the impact without what rules before this one have granted.
-func (i *Impact) countedBy(r *Rule) *Impact {
+// countedBy is the impact without what rules before this one have granted. A rule of
+// a policy that is no longer in force has granted nothing.
+func (p *Policy) countedBy(r *Rule, i *Impact) *Impact {
 	for _, g := range i.granted {
-		if g.Rule.order < r.order {
+		if g.Rule.order < r.order && p.rules[g.Rule.order] == g.Rule {
 			i = i.Less(g.Impact)
 		}
 	}

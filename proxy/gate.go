@@ -37,8 +37,8 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 		if j, all, waits, refused, err = s.challenge(ctx, g); refused || err != nil {
 			return err
 		}
-		facts = all[0]
 	}
+	facts = all[0] // what was judged: standing grants are noted by it
 	o := owed{sent: 'Q', for_: forward}
 	if hasEffects(facts) {
 		o = o.with()

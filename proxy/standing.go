@@ -194,6 +194,9 @@ func (s *session) beginApart(ctx context.Context, r *run, p *piece, tx byte) (fa
 	r.apart = nil
 	of := s.toServer.portionOf(r.sent, p)
 	rule := of.sole()
+	if r.sent != 'Q' && s.toServer.controls && tx == 'T' {
+		return false, nil // it may be another transaction by then
+	}
 	if rule == nil || len(of.unrun) > 0 || r.granted || p.ends || tx != 'T' && (tx != 'I' || !p.begins) {
 		return false, nil
 	}

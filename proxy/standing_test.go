@@ -183,6 +183,7 @@ func TestStandingGrantInABlock(t *testing.T) {
 		rule       string // that refuses the COMMIT
 	}{
 		"alone":                      {statements: []string{nightly}},
+		"behind a few of its table":  {statements: []string{"UPDATE public.events SET at = at WHERE id <= 9", nightly}},
 		"behind a few":               {statements: []string{few, nightly}},
 		"before a few":               {statements: []string{nightly, few}},
 		"twice":                      {statements: []string{nightly, nightly}},
