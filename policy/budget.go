@@ -64,7 +64,11 @@ func (c Charge) Over(spent int64) bool {
 
 // Decision is the answer for a charge that is over its limit.
 func (c Charge) Decision(spent int64) Decision {
-	d := Decision{Verdict: c.Rule.Action, Rule: c.Rule}
+	d := Decision{Verdict: c.Verdict(), Rule: c.Rule}
+	if g := c.Rule.standing; g != nil {
+		d.Reason = g.over(c, spent)
+		return d
+	}
 	if c.Unmeasured {
 		d.Reason = fmt.Sprintf("what cannot be counted counts as over the limit of %s in %s", c.limit(), c.Per)
 		return d
@@ -92,7 +96,7 @@ func (p *Policy) Budgets(s *Session, i *Impact) []Charge {
 			}
 		case r.budget == nil || r.budget.counts == 0 || r.sessionUnmet(s) != "":
 		default:
-			all = append(all, r.budget.charges(r, s, i, exempt)...)
+			all = append(all, r.budget.charges(r, s, p.countedBy(r, i), exempt)...)
 		}
 	}
 	return all

@@ -61,8 +61,9 @@ func (f *Facts) opaque() bool {
 	return false
 }
 
-// ended is the place of the final rule that ended the search for everything that
-// the statement writes.
+// ended is the place of the rule behind which rules of numbers have no say about
+// what the statement writes: the final rule that ended the search for everything, or
+// a standing grant.
 func (p *Policy) ended(s *Session, f *Facts) int {
 	last := -1
 	for i := range f.Actions {
@@ -72,7 +73,7 @@ func (p *Policy) ended(s *Session, f *Facts) int {
 		}
 		at := math.MaxInt
 		for _, r := range p.byClass[a.Class] {
-			if r.Final && r.match(s, f, a) {
+			if (r.Final || r.standing != nil) && r.match(s, f, a) {
 				at = r.order
 				break
 			}

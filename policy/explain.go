@@ -74,7 +74,7 @@ func (p *Policy) Explain(s *Session, f *Facts) []RuleResult {
 // explainNumbers gives what is to be said of the rules of numbers.
 func (p *Policy) explainNumbers(s *Session, f *Facts) func(*Rule) RuleResult {
 	judged := make(map[*Rule]RuleResult)
-	before := p.ended(s, f)
+	before, standing := p.ended(s, f), p.Standing(s, f)
 	if f.impact != nil {
 		for _, r := range p.ExplainImpact(s, f.impact) {
 			judged[r.Rule] = r
@@ -83,6 +83,8 @@ func (p *Policy) explainNumbers(s *Session, f *Facts) func(*Rule) RuleResult {
 	return func(r *Rule) RuleResult {
 		result, estimated := judged[r]
 		switch {
+		case standing != nil && r.order > standing.order:
+			return RuleResult{Rule: r, Ended: true, Reason: "what standing grant " + standing.ID + " lets through does not count"}
 		case r.order >= before:
 			return RuleResult{Rule: r, Ended: true, Reason: "not looked at: a final rule has ended the search"}
 		case estimated:

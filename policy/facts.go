@@ -70,9 +70,10 @@ type Facts struct {
 	// CopyIn is true for COPY ... FROM STDIN.
 	CopyIn bool
 
-	plain  bool    // see InsertsPlainly
-	impact *Impact // see WithImpact
-	wants  []Name  // met in bodies; see Reader.Ask
+	shape  *lazyShape // see Shape
+	plain  bool       // see InsertsPlainly
+	impact *Impact    // see WithImpact
+	wants  []Name     // met in bodies; see Reader.Ask
 }
 
 // Action is one thing that a statement does.
@@ -139,6 +140,9 @@ type Action struct {
 	moves  *sequenceMove // where setval sets a sequence to, as far as that is known
 	call   *call         // the call whose arguments are parameters
 	given  given         // what the functions and triggers that it sets off are given
+
+	// unwritten is true of what a body does, which stands in no text of the client.
+	unwritten bool
 }
 
 // Table is a relation as written, folded and unquoted as PostgreSQL does it.

@@ -23,6 +23,8 @@ type Impact struct {
 	// Estimated is true for what the planner expects. An estimate may stop a
 	// statement, and never lets one pass the commit gate.
 	Estimated bool
+
+	granted []Granted // see WithGranted
 }
 
 // TableImpact is what happened to the rows of one table. Tables that a foreign
@@ -229,8 +231,9 @@ func (p *Policy) judgeImpact(s *Session, i *Impact, before int, judged func(*Rul
 		}
 		w := weighed{unmet: r.sessionUnmet(s)}
 		if w.unmet == "" {
-			w = r.numbers.weigh(i, exempt)
-			if c := r.numbers.when; w.matched && c != nil && c.metBy(s, i, w) == no {
+			counted := p.countedBy(r, i)
+			w = r.numbers.weigh(counted, exempt)
+			if c := r.numbers.when; w.matched && c != nil && c.metBy(s, counted, w) == no {
 				w.matched, w.unmet = false, c.String()+" is not met: the expression is false"
 			}
 		}

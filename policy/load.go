@@ -193,7 +193,7 @@ func build(name string, sources []source, people map[string][]string) (*Policy, 
 	}
 	inherited := false
 	for _, r := range p.rules {
-		if (r.Action == Hold || r.Action == Ticket) && r.Approve == nil {
+		if r.waits() && r.Approve == nil {
 			r.Approve = approve
 			inherited = true
 		}

@@ -32,6 +32,9 @@ var changesOf = func() map[Class]changes {
 
 // Measures says whether any rule asks for what transactions have done.
 func (p *Policy) Measures() bool {
+	if len(p.standing) > 0 {
+		return true
+	}
 	for _, r := range p.numeric {
 		if r.measures() {
 			return true
@@ -54,9 +57,10 @@ func (p *Policy) hasNumbers() bool {
 // rule with rows or share could stop it by that, and the facts do not prove that it
 // stays within the limit. What an estimate can tell of is rows that INSERT, UPDATE,
 // DELETE and MERGE find by a query. Rows by a unique key need no planner, and are
-// asked about only where what foreign keys take along with them is over a limit.
+// asked about only where what foreign keys take along with them is over a limit. Of
+// what a standing grant lets through the size is no news.
 func (p *Policy) NeedsEstimate(s *Session, f *Facts) bool {
-	if len(p.numeric) == 0 || f.changesNothing() || f.TakenBack || f.findsNothing() || !f.Plannable() {
+	if len(p.numeric) == 0 || f.changesNothing() || f.TakenBack || f.findsNothing() || !f.Plannable() || p.Standing(s, f) != nil {
 		return false
 	}
 	byKeys := f.EstimateByKeys()
@@ -106,7 +110,8 @@ func (r *Rule) measures() bool {
 }
 
 // NeedsImpact says whether what this statement does must be measured before it
-// commits, because a rule of numbers may stop it or a budget is charged. It is false
+// commits, because a rule of numbers may stop it, a budget is charged or a standing
+// grant lets it through. It is false
 // only where the text, or the catalogue, shows that no such rule can have anything to
 // say: for reads, and where Proven gives so few rows that no rule of rows or share is
 // met. What Proven gives is for the caller to add up over the transaction and to
@@ -115,8 +120,11 @@ func (r *Rule) measures() bool {
 // A read is what its text calls nothing but built-in functions that are harmless: a
 // view that hides a call is not seen through.
 func (p *Policy) NeedsImpact(s *Session, f *Facts) bool {
-	if len(p.numeric) == 0 || f.changesNothing() || f.TakenBack {
+	if len(p.numeric) == 0 && len(p.standing) == 0 || f.changesNothing() || f.TakenBack {
 		return false
+	}
+	if p.MayStand(s, f) {
+		return true
 	}
 	proven := f.Proven()
 	for _, r := range p.numeric {
@@ -127,7 +135,10 @@ func (p *Policy) NeedsImpact(s *Session, f *Facts) bool {
 	return false
 }
 
-// changesNothing says that nothing the statement does changes rows.
+// ChangesNothing says that nothing the statement does changes rows, as far as it is
+// known what it does.
+func (f *Facts) ChangesNothing() bool { return f.changesNothing() }
+
 func (f *Facts) changesNothing() bool {
 	for i := range f.Actions {
 		if changed, known := changesOf[f.Actions[i].Class]; !known || changed != changesNothing {

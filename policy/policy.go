@@ -113,6 +113,8 @@ type Policy struct {
 	numeric []*Rule
 	// Whether there is a budget of rows among them, and one of statements.
 	budgets, statementBudgets bool
+
+	standing []*Rule // those with up_to, in order
 }
 
 // defaults are what happens where no rule decides.
@@ -131,8 +133,9 @@ type Rule struct {
 	Hint   string // what to do next, for people
 	Action Verdict
 
-	// Approve is the quorum for hold and ticket: each need must be met, by
-	// different people. It is never empty for a rule that waits for people.
+	// Approve is the quorum for hold and ticket, and for what is over a standing
+	// grant: each need must be met, by different people. It is never empty for a rule
+	// that waits for people.
 	Approve []Need
 
 	// Scope says what an approval lets through: "statement", or "session" for
@@ -155,6 +158,7 @@ type Rule struct {
 	matches   []condition         // all must be met
 	numbers   *numbersCondition   // rows and share, or nil
 	budget    *budget             // or nil
+	standing  *standing           // or nil
 	counts    counters            // that the statement condition is about
 	column    int
 }
@@ -207,6 +211,9 @@ func (p *Policy) seal() {
 			p.budgets = p.budgets || r.budget.counts != 0
 			p.statementBudgets = p.statementBudgets || r.budget.counts == 0
 		}
+		if r.standing != nil {
+			p.standing = append(p.standing, r)
+		}
 	}
 	p.byClass = make(map[Class][]*Rule)
 	for _, c := range append(Classes(), ClassUnparsed, ClassUnknown) {
@@ -245,6 +252,9 @@ func (p *Policy) canonical() string {
 		}
 		for _, c := range r.conditions() {
 			fmt.Fprintf(&b, "  %s\n", c)
+		}
+		if r.standing != nil {
+			fmt.Fprintf(&b, "  %s\n", r.standing)
 		}
 	}
 	return b.String()

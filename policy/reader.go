@@ -153,7 +153,11 @@ func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
 		if s.StmtLen > 0 {
 			end = places.end(int(s.StmtLocation + s.StmtLen))
 		}
-		all = append(all, factsOf(s.Stmt, strings.TrimSpace(text[start:end])))
+		f := factsOf(s.Stmt, strings.TrimSpace(text[start:end]))
+		if !f.ReadOnly() {
+			f.shape = &lazyShape{text: f.Text}
+		}
+		all = append(all, f)
 	}
 	markTakenBack(all)
 	if cuts != nil {

@@ -90,7 +90,7 @@ func (x *expansion) action(a waitingAction) {
 		carrier := within(a.Carrier, o.carrier)
 		did, all := x.ran(o.body, o.known, carrier, &a, o.id, o.elsewhere)
 		if !all {
-			x.actions = append(x.actions, Action{Class: classFunctionCall, Carrier: carrier, Functions: []string{triggerPrefix + o.function}})
+			x.actions = append(x.actions, Action{Class: classFunctionCall, Carrier: carrier, Functions: []string{triggerPrefix + o.function}, unwritten: true})
 		}
 		if all && len(did) == 0 && o.idle() {
 			x.actions[place].idle++
@@ -122,6 +122,7 @@ func (x *expansion) ran(b *body, known knownValues, carrier string, by *waitingA
 			continue
 		}
 		x.oneRow(&a)
+		a.unwritten = true
 		did = append(did, a)
 		x.waiting = append(x.waiting, waitingAction{Action: a, catalog: within, elsewhere: elsewhere || by.elsewhere, path: path})
 	}
@@ -223,7 +224,7 @@ func (x *expansion) shadows(a *waitingAction, j *judged) {
 			continue
 		}
 		called := waitingAction{
-			Action:  Action{Class: classFunctionCall, Carrier: a.Carrier, Functions: []string{t.String()}},
+			Action:  Action{Class: classFunctionCall, Carrier: a.Carrier, Functions: []string{t.String()}, unwritten: true},
 			catalog: a.catalog, path: append(a.path[:len(a.path):len(a.path)], 0),
 		}
 		x.waiting = append(x.waiting, called)

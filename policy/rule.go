@@ -14,10 +14,10 @@ import (
 var (
 	fileKeys    = []string{"version", "include", "defaults", "groups", "rules"}
 	defaultKeys = []string{"allowed", "unparsed", "unknown", "approve"}
-	ruleKeys    = []string{"id", "title", "match", "when", "action", "approve", "undo", "hint", "final", "scope", "at_commit"}
+	ruleKeys    = []string{"id", "title", "match", "when", "action", "approve", "undo", "hint", "final", "scope", "at_commit", "up_to"}
 	matchKeys   = []string{"statement", "where", "table", "function", "cascade", "cascades",
 		"temporary", "empty", "tool_table", "taken_back", "setting", "user", "role", "database",
-		"application", "address", "transaction", "restore", "time", "rows", "share", "budget", "unmeasured"}
+		"application", "address", "transaction", "restore", "time", "shape", "rows", "share", "budget", "unmeasured"}
 	settingKeys = []string{"name", "values"}
 	timeKeys    = []string{"days", "from", "to", "zone"}
 	needKeys    = []string{"group", "count"}
@@ -133,11 +133,12 @@ func (d *document) rule(n ast.Node) *Rule {
 	if r.Action == Allow && r.ofNumbers() {
 		d.at(n, "an allow rule cannot be met by numbers, which are known only afterwards; write the limit as a rule that holds")
 	}
-	waits := r.Action == Hold || r.Action == Ticket
-	for _, key := range []string{"approve", "scope"} {
-		if e, ok := said[key]; ok && !waits {
-			d.at(e.node, "%s has a meaning only with action hold or ticket, not with %s", key, r.Action)
-		}
+	d.standingRule(r, said)
+	if e, ok := said["approve"]; ok && !r.waits() {
+		d.at(e.node, "approve has a meaning only with action hold or ticket or with up_to, not with %s", r.Action)
+	}
+	if e, ok := said["scope"]; ok && r.Action != Hold && r.Action != Ticket {
+		d.at(e.node, "scope has a meaning only with action hold or ticket, not with %s", r.Action)
 	}
 	if e, ok := said["at_commit"]; ok {
 		d.atCommit(r, e)
@@ -187,6 +188,8 @@ func (d *document) ruleKey(r *Rule, e entry) {
 		if w, ok := d.word(e.val, "scope", []string{ScopeStatement, ScopeSession}); ok {
 			r.Scope = w
 		}
+	case "up_to":
+		r.standing = d.upTo(e.val)
 	case "when", "at_commit": // once the conditions are known
 	case "undo":
 		if w, ok := d.word(e.val, "undo", []string{"off", "try", "required"}); ok && w != "off" {
@@ -324,6 +327,10 @@ func (d *document) condition(e entry) condition {
 		})
 		if ok {
 			return newAddressCondition(texts)
+		}
+	case "shape":
+		if texts, ok := d.texts(e.val, "shape", wrongShape); ok {
+			return &shapeCondition{shapes: texts}
 		}
 	case "setting":
 		return d.setting(e.val)

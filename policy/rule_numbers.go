@@ -136,14 +136,7 @@ func (d *document) budget(n ast.Node) *budget {
 		case "share":
 			b.share = d.limit(e.val, "budget.share", true)
 		case "per":
-			text, _ := d.text(e.val, "budget.per")
-			per, err := time.ParseDuration(text)
-			switch {
-			case text == "":
-			case err != nil || per < time.Second || per > maxWindow:
-				d.at(e.val, "budget.per must be a time from 1s to %s, such as 10m or 24h, not %s", maxWindow, nodeKind(e.val))
-			}
-			b.per = per
+			b.per = d.window(e.val, "budget.per")
 		case "by":
 			names, _ := d.texts(e.val, "budget.by", func(s string) string {
 				if !slices.Contains(budgetDims, s) {

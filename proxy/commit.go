@@ -95,20 +95,29 @@ func failureOf(err error) ([]byte, error) {
 // first: it would be done behind the measurement otherwise. A failure of that is
 // the client's, as it would have been at its commit.
 func (s *session) measured(ending bool) (v verdictOf, failure []byte, err error) {
+	i, failure, err := s.soFar(ending)
+	if failure != nil || err != nil {
+		return v, failure, err
+	}
+	return s.judged(i), nil, nil
+}
+
+// soFar asks the server what the open transaction has done so far.
+func (s *session) soFar(ending bool) (i *policy.Impact, failure []byte, err error) {
 	m, failure, err := s.measurement(execution(nil, impact.MeasureSQL, nil), &question{closes: closesPerExecution})
 	if m != nil && ending && m.Deferred {
 		settling := execution(nil, impact.SettleSQL, nil)
 		m, failure, err = s.measurement(execution(settling, impact.MeasureSQL, nil), &question{closes: 2 * closesPerExecution, patient: true})
 	}
 	if failure != nil || err != nil {
-		return v, failure, err
+		return nil, failure, err
 	}
 	t := &s.toServer
 	t.dirty, t.last = false, m
 	if t.work.since != nil && t.work.idles == s.idleMoments() {
 		m = m.Since(t.work.since)
 	}
-	return s.judged(s.impact(m)), nil, nil
+	return s.impact(m), nil, nil
 }
 
 // measurement asks q, which ends with so many CloseComplete in an open batch.
@@ -136,13 +145,15 @@ func (s *session) measurement(messages []byte, q *question) (*impact.Measurement
 // judged asks the policy what it makes of an impact.
 func (s *session) judged(i *policy.Impact) verdictOf {
 	t := &s.toServer
+	granted := t.work.granted(i)
+	i = i.WithGranted(granted)
 	left := i
 	switch {
-	case t.work.exact && coveredBy(i, &t.work.approved):
+	case t.work.shown(i):
 		left = &policy.Impact{}
 	case t.work.exact: // what people saw is all that they approved
 	default:
-		left = beyond(i, &t.work.approved)
+		left = beyond(i, &t.work.approved).WithGranted(granted)
 	}
 	pol := s.p.c.Policy()
 	t.session.Now = time.Now()
@@ -164,12 +175,14 @@ func (s *session) judged(i *policy.Impact) verdictOf {
 // the numbers of is charged without being asked about again.
 func (s *session) charge(ctx context.Context, v *verdictOf) error {
 	t := &s.toServer
-	seen := t.work.exact && coveredBy(v.impact, &t.work.approved)
+	seen := t.work.shown(v.impact)
 	budgets := s.p.c.Policy().Budgets(&t.session, v.impact)
+	own := len(budgets)
+	budgets = append(budgets, s.p.c.Policy().StandingCharges(&t.session, t.work.onGrants(v.impact, seen))...)
 	var charges []approval.Charge
-	for _, c := range budgets {
+	for k, c := range budgets {
 		charge := approval.Charge{Budget: c.Key, Amount: c.Amount, Per: c.Per}
-		if !seen && !c.Rule.Action.Runs() {
+		if (!seen || k >= own) && !c.Verdict().Runs() {
 			charge.May = func(spent int64) bool { return !c.Over(spent) }
 		}
 		charges = append(charges, charge)
@@ -185,7 +198,9 @@ func (s *session) charge(ctx context.Context, v *verdictOf) error {
 	c := budgets[refused.Charge]
 	v.Decision = c.Decision(refused.Spent)
 	v.waits = []waiting{{v.Decision, t.work.about()}}
-	v.lifts = []approval.Charge{{Budget: c.Key, Amount: -int64(max(c.Limit, 0)), Per: c.Per}}
+	if c.Rule.Action != policy.Allow { // a standing grant is not given twice
+		v.lifts = []approval.Charge{{Budget: c.Key, Amount: -int64(max(c.Limit, 0)), Per: c.Per}}
+	}
 	return nil
 }
 
@@ -319,6 +334,7 @@ func (s *session) over(ctx context.Context, sent byte, v verdictOf, again bool) 
 		return false, err
 	}
 	t.work.approved, t.work.exact, t.work.decided = *approved, true, v.Decision
+	t.work.answered()
 	if _, _, err := s.p.c.Approvals.Spend(ctx, v.lifts); err != nil {
 		s.p.c.Log.Error("budget not lifted", zap.String("session", s.id), zap.Error(err))
 	}

@@ -37,8 +37,8 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 		if j, all, waits, refused, err = s.challenge(ctx, g); refused || err != nil {
 			return err
 		}
-		facts = all[0]
 	}
+	facts = all[0] // what was judged: standing grants are noted by it
 	o := owed{sent: 'Q', for_: forward}
 	if hasEffects(facts) {
 		o = o.with()
@@ -350,7 +350,7 @@ func (s *session) informed(g gated, settled bool) (j judgement, all [][]*policy.
 			return s.judgeEach(all, t.now), all, nil
 		}
 	}
-	if !settled || j.Verdict == policy.Allow && !s.widens(all) && !s.estimates(all) {
+	if !settled || j.Verdict == policy.Allow && !s.widens(all) && !s.estimates(all) && !s.mayStand(j, all) {
 		return j, all, nil
 	}
 	if err := s.learnRole(); err != nil {
@@ -420,7 +420,7 @@ func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.
 		t.forgetCatalogs(facts)
 	}
 	if o.sent != 'P' {
-		s.noteWork(o.sent, frame, all, waits != nil)
+		s.noteWork(o.sent, frame, all, waits != nil, j.standing)
 	}
 	if j.Verdict == policy.Warn {
 		o = o.with()

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -43,6 +44,8 @@ type judgement struct {
 	facts *policy.Facts
 	after txState   // what the transaction may be after them
 	waits []waiting // every decision to hold or ticket
+
+	standing map[*policy.Facts]standing // of statements that standing grants let through
 }
 
 // waiting is one decision that people must be asked for, about one statement.
@@ -60,15 +63,17 @@ func (s *session) judgeEach(alternatives [][]*policy.Facts, now txState) judgeme
 	var strictest judgement
 	var later txState
 	var waits []waiting
+	grants := map[*policy.Facts]standing{}
 	for i, facts := range alternatives {
 		j := s.judge(facts, now)
 		later |= j.after
 		waits = append(waits, j.waits...)
+		maps.Copy(grants, j.standing)
 		if i == 0 || j.Verdict < strictest.Verdict {
 			strictest = j
 		}
 	}
-	strictest.after, strictest.waits = later, waits
+	strictest.after, strictest.waits, strictest.standing = later, waits, grants
 	return strictest
 }
 
@@ -84,6 +89,7 @@ func (s *session) judge(facts []*policy.Facts, now txState) judgement {
 	t.session.Now = time.Now()
 	defer func(role string) { t.session.Role = role }(t.session.Role)
 	for _, f := range facts {
+		first := j.after & -j.after
 		for _, state := range [...]txState{outside, inside, broken} {
 			if j.after&state == 0 {
 				continue
@@ -98,6 +104,7 @@ func (s *session) judge(facts []*policy.Facts, now txState) judgement {
 					j.waits = append(j.waits, waiting{d, f})
 				}
 			}
+			j.stands(f, pol.Standing(&t.session, f), state == first)
 		}
 		j.after = after(j.after, f.Transaction)
 		if mayChangeRole(f) {
@@ -238,12 +245,12 @@ func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, all 
 		return j, alternatives, true
 	}
 	if !s.widens(alternatives) {
-		return j, alternatives, s.estimates(alternatives)
+		return j, alternatives, s.estimates(alternatives) || s.mayStand(j, alternatives)
 	}
 	kept, ok := s.consultKept(alternatives)
 	if !ok {
 		return j, alternatives, true
 	}
 	j = s.judgeEach(kept, t.now)
-	return j, kept, j.Verdict != policy.Allow || s.estimates(kept)
+	return j, kept, j.Verdict != policy.Allow || s.estimates(kept) || s.mayStand(j, kept)
 }

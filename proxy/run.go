@@ -21,6 +21,7 @@ type run struct {
 
 	wrapped  bool   // the transaction block is the proxy's
 	granted  bool   // people have approved it at the statement gate
+	apart    *apart // the piece under way is measured apart; or nil
 	expected uint64 // segments, once the piece under way is answered
 }
 
@@ -105,6 +106,9 @@ func (s *session) advance(ctx context.Context, r *run) error {
 			if _, err := s.put(execution(nil, impact.FlushSQL, nil), 1); err != nil {
 				return err
 			}
+		}
+		if failed, err := s.beginApart(ctx, r, p, tx); failed || err != nil {
+			return err
 		}
 		t.dirty = t.dirty || p.risky
 		s.withhold()
@@ -311,6 +315,10 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 				return true, errors.Join(err, s.failLast(ctx, r, failure))
 			}
 			t.work.approved, t.work.exact = *v.impact, false
+			t.work.answered()
+		}
+		if failed, err := s.endApart(ctx, r); failed || err != nil {
+			return true, err
 		}
 		if over, err := s.atOnce(ctx, r, p); over || err != nil {
 			return true, err
@@ -414,6 +422,9 @@ func approved(v verdictOf) *verdictOf {
 // its limit, so that nobody works on in vain.
 func (s *session) atOnce(ctx context.Context, r *run, p *piece) (refused bool, err error) {
 	t := &s.toServer
+	if r.apart != nil { // its grant is judged at COMMIT
+		return false, nil
+	}
 	t.work.sees(s.keptTags(), p.facts)
 	pol, seen := s.p.c.Policy(), beyond(&t.work.seen, &t.work.approved)
 	d := pol.DecideImpact(&t.session, seen)

@@ -48,10 +48,12 @@ type stage struct {
 	prepares names
 
 	// What the open transaction has done, for the commit gate.
-	work     work
-	risky    bool // something in the open batch has to be measured before it commits
-	carried  bool // a batch that reads COPY data goes on behind its Sync
-	controls bool // something in it begins or ends transactions
+	work        work
+	risky       bool           // something in the open batch has to be measured before it commits
+	standing    portion        // what standing grants let through in it
+	looseBefore []*policy.Rule // work.loose before it
+	carried     bool           // a batch that reads COPY data goes on behind its Sync
+	controls    bool           // something in it begins or ends transactions
 	// batchMoves is true once something in the open batch may change what names mean:
 	// what the server says of them is then of before that.
 	batchMoves bool
@@ -161,6 +163,7 @@ func (s *session) inBatch() {
 			s.settleWork(context.Background(), approval.Failed, "rolled back")
 		}
 	}
+	t.standing, t.looseBefore = portion{}, t.work.loose
 }
 
 // keepPrepared counts what bound PREPAREs may have made among the known names.
@@ -220,6 +223,7 @@ func (t *stage) executing(frame []byte) owed {
 	if err != nil {
 		return o // the server answers 08P01
 	}
+	t.standing.executed(frame)
 	t.unsettling = true // by a function behind a view, if by nothing else
 	if t.cancels != 0 && serverName(portal) == t.cancelPortal {
 		o.owedMore = &owedMore{cancels: t.cancels}
@@ -227,6 +231,7 @@ func (t *stage) executing(frame []byte) owed {
 	effects, known := t.bound[serverName(portal)]
 	if !known {
 		t.now = anyState
+		t.standing.others = true
 		t.moveNames()
 		return o
 	}

@@ -52,6 +52,12 @@ type work struct {
 
 	spent []*approval.Spending // what budgets were charged with for it
 
+	// standing is what standing grants let through, parts what of it was measured
+	// apart, and loose are the grants of which something was not.
+	standing portion
+	parts    []part
+	loose    []*policy.Rule
+
 	// since is what the counters held when the transaction began, if another ended
 	// with no idle moment between them: they have not begun at zero then. idles is
 	// how many idle moments there were by then.
@@ -67,7 +73,8 @@ type work struct {
 
 // noteWork keeps what the commit gate must know of a message that was judged and
 // is about to be staged. asked is true when people are, about this very message.
-func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked bool) {
+// grants are those of its statements that standing grants let through.
+func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked bool, grants map[*policy.Facts]standing) {
 	pol := s.p.c.Policy()
 	if !pol.Measures() {
 		return
@@ -78,11 +85,13 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 	for _, facts := range all {
 		for _, f := range facts {
 			if f.ReadOnly() {
+				t.standing.others = true // it may be a FETCH
 				continue
 			}
 			w.tell(s, f)
 			w.lock(f, asked)
 			t.dirty = true
+			t.stands(f, grants[f], asked)
 			if !pol.NeedsImpact(&t.session, f) {
 				proven := f.Proven()
 				if proven == nil {
@@ -109,6 +118,9 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 		// Each proves to be small, and together they may not be.
 		w.risky, t.risky, w.facts = true, true, all[0][0]
 	}
+	if sent == 'B' && len(t.standing.rules) > 0 {
+		t.standing.bound(frame)
+	}
 	if w.digest != nil {
 		switch values := frame[headerLen:]; sent {
 		case 'B':
@@ -130,10 +142,12 @@ func (w *work) continues(s *session, p *piece) {
 	if w.digest != nil {
 		return
 	}
+	s.toServer.looseBefore = nil
 	for _, f := range p.facts {
 		if !f.ReadOnly() && !endsBlock(f) {
 			w.tell(s, f)
 			w.lock(f, false)
+			w.stands(f, s.toServer.standing.by[f], false)
 			w.risky = w.risky || p.risky
 			if w.facts == nil && !beginsBlock(f) {
 				w.facts = f

@@ -124,6 +124,11 @@ func explainText(t *tui, p *policy.Policy, outcomes []policy.Outcome) error {
 			}
 			t.item("", fmt.Sprintf("From: %s:%d", d.Rule.File, d.Rule.Line))
 		}
+		if r := p.Standing(&o.Session, o.Facts); r != nil && d.Verdict.Runs() {
+			t.heading("Standing grant")
+			t.item("", fmt.Sprintf("%s lets %s change up to %s by it, as measured before it commits. What is over is rolled back and needs %s.",
+				r.ID, o.Session.User, r.Limit(), needsLine(r)))
+		}
 	}
 	return t.err
 }
@@ -156,6 +161,9 @@ func needsLine(r *policy.Rule) string {
 	return line
 }
 
+// maxShapeShown bounds what is shown of the text that a shape is of.
+const maxShapeShown = 2000
+
 // factLines says what is known of the statement.
 func factLines(f *policy.Facts) []string {
 	lines := []string{"statement: " + string(f.Class)}
@@ -184,6 +192,19 @@ func factLines(f *policy.Facts) []string {
 	}
 	if f.Prepares != "" {
 		lines = append(lines, "prepares: "+f.Prepares)
+	}
+	if f.ChangesNothing() {
+		return lines
+	}
+	if s := f.Shape(); s.ID != "" {
+		lines = append(lines, "shape: "+s.ID)
+		if of := []rune(s.Text); len(of) <= maxShapeShown {
+			lines = append(lines, "shape of: "+s.Text)
+		} else {
+			lines = append(lines, "shape of: "+string(of[:maxShapeShown])+"...")
+		}
+	} else {
+		lines = append(lines, "shape: none; "+s.None)
 	}
 	return lines
 }

@@ -10,6 +10,8 @@ type explanation struct {
 	Actions   []actionJSON     `json:"actions"`
 	Settings  []string         `json:"settings,omitempty"`
 	Executes  string           `json:"executes,omitempty"`
+	Shape     string           `json:"shape,omitempty"`
+	ShapeOf   string           `json:"shape_of,omitempty"`
 	Rules     []ruleResultJSON `json:"rules"`
 	Verdict   string           `json:"verdict"`
 	Rule      string           `json:"rule"`
@@ -18,8 +20,16 @@ type explanation struct {
 	Hint      string           `json:"hint,omitempty"`
 	Scope     string           `json:"scope,omitempty"`
 	Approve   []needJSON       `json:"approve,omitempty"`
+	Standing  *standingJSON    `json:"standing_grant,omitempty"`
 	Policy    string           `json:"policy"`
 	Hash      string           `json:"policy_hash"`
+}
+
+// standingJSON is the standing grant that lets a statement through.
+type standingJSON struct {
+	Rule    string     `json:"rule"`
+	UpTo    string     `json:"up_to"`
+	Approve []needJSON `json:"approve"`
 }
 
 type needJSON struct {
@@ -53,6 +63,14 @@ type cascadeJSON struct {
 	Rows   *float64 `json:"estimated_rows,omitempty"`
 	PerRow *float64 `json:"estimated_per_row,omitempty"`
 	AtMost *float64 `json:"estimated_at_most,omitempty"`
+}
+
+func needsJSON(r *policy.Rule) []needJSON {
+	var all []needJSON
+	for _, n := range r.Approve {
+		all = append(all, needJSON{Group: n.Group, Count: n.Count})
+	}
+	return all
 }
 
 func cascadesJSON(cascades []policy.Cascade) []cascadeJSON {
@@ -92,9 +110,14 @@ func explainJSON(p *policy.Policy, outcomes []policy.Outcome) []explanation {
 			if len(d.Rule.Approve) > 0 {
 				e.Scope = d.Rule.Scope
 			}
-			for _, n := range d.Rule.Approve {
-				e.Approve = append(e.Approve, needJSON{Group: n.Group, Count: n.Count})
-			}
+			e.Approve = needsJSON(d.Rule)
+		}
+		if !o.Facts.ChangesNothing() {
+			shape := o.Facts.Shape()
+			e.Shape, e.ShapeOf = shape.ID, shape.Text
+		}
+		if r := p.Standing(&o.Session, o.Facts); r != nil && d.Verdict.Runs() {
+			e.Standing = &standingJSON{Rule: r.ID, UpTo: r.Limit(), Approve: needsJSON(r)}
 		}
 		for _, a := range o.Facts.Actions {
 			e.Actions = append(e.Actions, actionJSON{

@@ -38,7 +38,7 @@ func readmeFile(t *testing.T, dir, name, content string) string {
 
 func TestReadmeConfigurationLoadsAndCanRelease(t *testing.T) {
 	yaml := snippets(t, "yaml")
-	if len(yaml) != 2 || !strings.HasPrefix(yaml[0], "listen:") {
+	if len(yaml) != 3 || !strings.HasPrefix(yaml[0], "listen:") {
 		t.Fatalf("the README has %d yaml snippets, and the first is no configuration", len(yaml))
 	}
 	dir := t.TempDir()
@@ -59,7 +59,7 @@ func TestReadmeConfigurationLoadsAndCanRelease(t *testing.T) {
 
 func TestReadmePolicyPassesTheCasesOfTheReadme(t *testing.T) {
 	yaml, sql := snippets(t, "yaml"), snippets(t, "sql")
-	if len(yaml) != 2 || len(sql) != 1 {
+	if len(yaml) != 3 || len(sql) != 1 {
 		t.Fatalf("the README has %d yaml and %d sql snippets", len(yaml), len(sql))
 	}
 	dir := t.TempDir()
@@ -78,5 +78,28 @@ func TestReadmePolicyPassesTheCasesOfTheReadme(t *testing.T) {
 		if !r.Passed {
 			t.Errorf("%+v", r)
 		}
+	}
+}
+
+func TestReadmeGrantIsForTheStatementOfTheReadme(t *testing.T) {
+	p, err := policy.Load(readmeFile(t, t.TempDir(), "policy.yaml", snippets(t, "yaml")[2]), map[string][]string{"dba": {"bob"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile("pgsluice explain \"(DELETE FROM public[^\"]*)\"").FindSubmatch(readme)
+	if m == nil {
+		t.Fatal("the README explains no statement")
+	}
+	f := policy.NewReader().Read(string(m[1]), policy.Lexing{Encoding: "UTF8", StandardConformingStrings: true, Known: true})[0]
+	r := p.Standing(&policy.Session{User: "cleanup_job"}, f)
+	if r == nil || r.Limit() != "70,000 rows in 24h" {
+		t.Errorf("the grant of %q is %+v", m[1], r)
+	}
+	if r := p.Standing(&policy.Session{User: "alice"}, f); r != nil {
+		t.Error("anybody has the grant")
 	}
 }
