@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -388,9 +389,11 @@ func namesIn(alternatives [][]*policy.Facts) []policy.Name {
 }
 
 func key(names []policy.Name) string {
-	var b strings.Builder
+	var b []byte
 	for _, n := range names {
-		fmt.Fprintf(&b, "%q.%q %s;", n.Schema, n.Name, n.Kind)
+		b = append(strconv.AppendQuote(b, n.Schema), '.')
+		b = append(strconv.AppendQuote(b, n.Name), ' ')
+		b = append(append(b, n.Kind...), ';')
 	}
-	return b.String()
+	return string(b)
 }
