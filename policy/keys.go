@@ -7,9 +7,8 @@ import (
 )
 
 // atMostRows says how many rows the WHERE can choose, where it equates every
-// column of a unique key with constants or parameters; 0 means that nothing is
-// known. A parameter is taken to be of the column's own type, as it is where the
-// server chooses.
+// column of a unique key with constants or parameters beside which its values are
+// told apart; 0 means that nothing is known.
 func (c *Catalog) atMostRows(a *Action) int {
 	a.byKey = c.rowsByKey(a)
 	if a.byKey > 0 {
@@ -65,6 +64,11 @@ func (j *judged) equates(part *pg.Node, note func(column string, n int)) {
 	if e == nil || operatorName(e.Name) != "=" {
 		return
 	}
+	noteAll := func(column *Column, values []*pg.Node) {
+		if column != nil && len(values) > 0 && !slices.ContainsFunc(values, func(n *pg.Node) bool { return !isValue(n) || !j.tellsApart(column, n) }) {
+			note(column.Name, len(values))
+		}
+	}
 	switch e.Kind {
 	case pg.A_Expr_Kind_AEXPR_OP:
 		l, r := []*pg.Node{e.Lexpr}, []*pg.Node{e.Rexpr}
@@ -72,63 +76,110 @@ func (j *judged) equates(part *pg.Node, note func(column string, n int)) {
 			l, r = row.Args, other.Args
 		}
 		for i := range min(len(l), len(r)) {
-			if column := j.targetColumn(l[i]); column != "" && isValue(r[i]) {
-				note(column, 1)
-			} else if column := j.targetColumn(r[i]); column != "" && isValue(l[i]) {
-				note(column, 1)
-			}
+			noteAll(j.column(l[i]), r[i:i+1])
+			noteAll(j.column(r[i]), l[i:i+1])
 		}
 	case pg.A_Expr_Kind_AEXPR_IN:
-		list := e.Rexpr.GetList().GetItems()
-		if column := j.targetColumn(e.Lexpr); column != "" && !slices.ContainsFunc(list, func(n *pg.Node) bool { return !isValue(n) }) {
-			note(column, len(list))
-		}
+		noteAll(j.column(e.Lexpr), e.Rexpr.GetList().GetItems())
 	case pg.A_Expr_Kind_AEXPR_OP_ANY:
-		column := j.targetColumn(e.Lexpr)
-		if column == "" {
+		column := j.column(e.Lexpr)
+		if column == nil || !j.tellsApart(column, e.Rexpr) {
 			return
 		}
 		p := j.prover(new(int))
 		p.byName = make(map[string]int)
-		elements, _, ok := p.elementsOf(e.Rexpr)
-		if ok && len(elements) > 0 && !slices.ContainsFunc(elements, func(n *pg.Node) bool { return !isValue(n) }) {
-			note(column, len(elements))
+		if elements, _, ok := p.elementsOf(e.Rexpr); ok {
+			noteAll(column, elements)
 		}
 	}
 }
 
-// targetColumn gives the column of the target that an expression is, or "".
-func (j *judged) targetColumn(n *pg.Node) string {
+// column gives the column of the target that an expression is, or nil.
+func (j *judged) column(n *pg.Node) *Column {
 	c := n.GetColumnRef()
 	parts := words(c.GetFields())
 	if len(parts) == 0 || len(parts) != len(c.Fields) || len(parts) > 1 && parts[len(parts)-2] != visibleName(j.target) {
-		return ""
+		return nil
 	}
-	name := parts[len(parts)-1]
 	columns, _ := columnsOf(j.target, j.catalog, j.statement)
-	if !slices.ContainsFunc(columns, func(c Column) bool { return c.Name == name }) {
-		return ""
+	i := slices.IndexFunc(columns, func(c Column) bool { return c.Name == parts[len(parts)-1] })
+	if i < 0 {
+		return nil
 	}
-	return name
+	return &columns[i]
 }
 
-// keepsValues are the types that a constant may be cast to without more values
-// of another type becoming equal to it. bpchar is not among them: a varchar is
-// compared to it without the blanks at its end.
-var keepsValues = map[string]bool{
-	"int2": true, "int4": true, "int8": true, "numeric": true, "text": true, "varchar": true, "name": true,
-	"uuid": true, "date": true, "timestamp": true, "timestamptz": true, "bool": true,
+// targetColumn gives the name of that column, or "".
+func (j *judged) targetColumn(n *pg.Node) string {
+	if c := j.column(n); c != nil {
+		return c.Name
+	}
+	return ""
 }
 
 // isValue recognises a constant, a parameter, and a cast of one.
 func isValue(n *pg.Node) bool {
 	if cast := n.GetTypeCast(); cast != nil {
-		parts := words(cast.GetTypeName().GetNames())
-		if len(parts) == 0 || len(cast.TypeName.ArrayBounds) > 0 || !keepsValues[parts[len(parts)-1]] ||
-			len(parts) == 2 && parts[0] != "pg_catalog" {
+		if len(cast.GetTypeName().GetArrayBounds()) > 0 {
 			return false
 		}
 		n = cast.Arg
 	}
 	return n.GetAConst() != nil || n.GetParamRef() != nil
+}
+
+// tellsApart says whether the values of the column are told apart where they are
+// compared with this value, or with the elements of this array. A parameter whose
+// type the server chooses is of the column's own, if nothing else in the statement
+// can have settled it before.
+func (j *judged) tellsApart(column *Column, n *pg.Node) bool {
+	if cast := n.GetTypeCast(); cast != nil {
+		parts := words(cast.GetTypeName().GetNames())
+		return (len(parts) == 1 || len(parts) == 2 && parts[0] == "pg_catalog") && column.tellsApart(parts[len(parts)-1])
+	}
+	number := n.GetParamRef().GetNumber()
+	if number <= 0 { // a constant, or an element of an array that has been looked at
+		return true
+	}
+	declared := uint32(0)
+	if int(number) <= len(j.types) {
+		declared = j.types[number-1]
+	}
+	if declared == 0 || declared == typeUnknown {
+		return j.statement.parameters[number] == 1
+	}
+	return column.tellsApart(typeNames[declared]) || column.tellsApart(elementTypes[declared])
+}
+
+// elementTypes are the types of the elements of array types by the OIDs of those.
+var elementTypes = map[uint32]string{
+	1000: "bool", 1005: "int2", 1007: "int4", 1016: "int8", 1009: "text", 1014: "bpchar", 1015: "varchar", 1021: "float4", 1022: "float8",
+	1115: "timestamp", 1182: "date", 1183: "time", 1185: "timestamptz", 1231: "numeric", 2951: "uuid",
+}
+
+// tellsApart says whether values that differ in the column still differ where they
+// are compared with one of another type, of pg_catalog. A bigint is rounded for a
+// double precision, a varchar loses the blanks at its end beside a bpchar, and two
+// timestamps are one timestamptz where a clock is put forward.
+func (c *Column) tellsApart(kind string) bool {
+	own, other := c.span(), spans[kind]
+	switch {
+	case own.kind == "" || other.kind == "":
+		return false
+	case own.kind == other.kind:
+		return true
+	case own.exact():
+		return other.exact()
+	case own.number():
+		return other.number()
+	case own.textual(), own.kind == "name":
+		return other.textual() || other.kind == "name"
+	case own.kind == "bpchar":
+		return other.textual()
+	case own.kind == "date", own.kind == "timestamp":
+		return other.kind == "date" || other.kind == "timestamp"
+	case own.kind == "timestamptz":
+		return other.kind == "date" || other.kind == "timestamp"
+	}
+	return false
 }

@@ -21,6 +21,32 @@ type Parameter struct {
 	Value []byte
 }
 
+// Declared gives the facts of statements whose Parse has declared these types of
+// their parameters, by their OIDs, $1 first; 0 leaves one to the server.
+func Declared(facts []*Facts, types []uint32) []*Facts {
+	if !slices.ContainsFunc(types, func(oid uint32) bool { return oid != 0 }) {
+		return facts
+	}
+	all := make([]*Facts, len(facts))
+	for i, f := range facts {
+		all[i] = f.declared(types)
+	}
+	return all
+}
+
+func (f *Facts) declared(types []uint32) *Facts {
+	g := *f
+	g.Actions = slices.Clone(f.Actions)
+	for i := range g.Actions {
+		a := &g.Actions[i]
+		a.judged = slices.Clone(a.judged)
+		for k := range a.judged {
+			a.judged[k].types = types
+		}
+	}
+	return &g
+}
+
 // TakesParameters says whether the values of parameters can change what is known
 // of the statement. Most statements do not ask: no $n of theirs stands where
 // facts are made of it, or it cannot widen what another condition narrows.

@@ -176,9 +176,9 @@ func (a *Action) equated(kinds map[string]string) map[string]value {
 			continue
 		}
 		for _, sides := range [][2]*pg.Node{{e.Lexpr, e.Rexpr}, {e.Rexpr, e.Lexpr}} {
-			if column := a.judged[0].targetColumn(sides[0]); column != "" {
-				if v := a.given.evaluate(sides[1]).as(kinds[column]); v.kind > knownNull {
-					all[column] = v
+			if column := a.judged[0].column(sides[0]); column != nil && a.judged[0].tellsApart(column, sides[1]) {
+				if v := a.given.evaluate(sides[1]).as(kinds[column.Name]); v.kind > knownNull {
+					all[column.Name] = v
 				}
 			}
 		}

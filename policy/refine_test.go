@@ -12,7 +12,7 @@ import (
 const shopCatalog = `{"server_version": 150018,
  "relations": [
   {"oid": 1, "schema": "public", "name": "accounts", "kind": "r", "rows": 1000, "keys": [["id"], ["region", "email"]],
-   "columns": [{"name": "id", "not_null": true, "kind": "num"}, {"name": "email", "not_null": true, "kind": "text"},
+   "columns": [{"name": "id", "not_null": true, "kind": "num", "type": "int8"}, {"name": "email", "not_null": true, "kind": "text", "type": "text"},
      {"name": "region", "not_null": true, "kind": "text"}, {"name": "name", "kind": "text"}],
    "triggers": [{"name": "touch", "timing": "before", "events": ["update"], "row": true, "function": 50}]},
   {"oid": 2, "schema": "public", "name": "users", "kind": "r", "rows": 1000,
@@ -127,6 +127,8 @@ func TestAWholeKeyBoundsTheRows(t *testing.T) {
 		"id = parent":                            0,
 		"id > 5":                                 0,
 		"id = ANY ($1)":                          0,
+		"id = $1 AND $1 > 0.5":                   0, // $1 may be of another type
+		"id = ANY ($1::float8[])":                0,
 		"id = 5::float8":                         0, // more than one bigint is equal to it
 		"email = 'x'::citext AND region = 'eu'":  0,
 		"id IN (SELECT 5)":                       0,
@@ -143,6 +145,37 @@ func TestAWholeKeyBoundsTheRows(t *testing.T) {
 	// others inherit from it is not.
 	if p, i := refined(t, "DELETE FROM events WHERE id = 1").Actions[0].AtMostRows, refined(t, "DELETE FROM parent WHERE id = 1").Actions[0].AtMostRows; p != 1 || i != 0 {
 		t.Errorf("partitioned %d, inherited %d", p, i)
+	}
+}
+
+// A parameter that Parse declares to be of another type than the key may be equal to
+// several of its values.
+func TestAKeyIsBesideItsOwnType(t *testing.T) {
+	const (
+		float4, float8, numeric, date, timestamp, timestamptz, uuid = 700, 701, 1700, 1082, 1114, 1184, 2950
+		int8s, float8s, enum                                        = 1016, 1022, 16400
+	)
+	told := map[string][]uint32{ // what a key of this type is told apart by
+		"int4": {typeInt2, typeInt4, typeInt8, numeric}, "int8": {typeInt2, typeInt4, typeInt8, numeric, int8s},
+		"numeric": {typeInt2, typeInt4, typeInt8, numeric}, "float8": {typeInt2, typeInt4, typeInt8, numeric, float4, float8, float8s},
+		"text": {typeText, typeVarchar}, "varchar": {typeText, typeVarchar}, "bpchar": {typeText, typeVarchar, typeBpchar},
+		"uuid": {uuid}, "date": {date, timestamp}, "timestamp": {date, timestamp}, "timestamptz": {date, timestamp, timestamptz},
+		"": {},
+	}
+	for key, by := range told {
+		for _, declared := range []uint32{0, typeUnknown, typeInt2, typeInt4, typeInt8, typeText, typeVarchar, typeBpchar, float4, float8, numeric, date,
+			timestamp, timestamptz, uuid, float8s, enum} {
+			c := decoded(t, shopCatalog)
+			c.Relations[0].Columns[0].Type = key
+			f := Declared(NewReader().Read("DELETE FROM accounts WHERE id = $1", plainLexing), []uint32{declared})[0]
+			want := 0
+			if declared == 0 || declared == typeUnknown || slices.Contains(by, declared) {
+				want = 1
+			}
+			if got := NewReader().Refine(f, c).Actions[0].AtMostRows; got != want {
+				t.Errorf("a key of type %q and a parameter of type %d: got %d, want %d", key, declared, got, want)
+			}
+		}
 	}
 }
 

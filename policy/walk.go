@@ -78,8 +78,9 @@ func (w *walker) statement(n *pg.Node, carrier string) {
 	case *pg.Node_PrepareStmt:
 		w.add(a)
 		f.Prepares = s.PrepareStmt.Name
-		f.Prepared = factsOf(s.PrepareStmt.Query, f.Text)
-		f.Prepared.types = declaredTypes(s.PrepareStmt.Argtypes)
+		types := declaredTypes(s.PrepareStmt.Argtypes)
+		f.Prepared = factsOf(s.PrepareStmt.Query, f.Text).declared(types)
+		f.Prepared.types = types
 	case *pg.Node_ExecuteStmt:
 		w.add(a)
 		f.Executes, f.arguments = s.ExecuteStmt.Name, argumentsOf(s.ExecuteStmt.Params)

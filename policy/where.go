@@ -28,6 +28,7 @@ type judged struct {
 	where  *pg.Node   // nil where there is none
 
 	statement *mentions // what else the statement holds
+	types     []uint32  // of the parameters, as Parse or PREPARE declared them
 	values    []Parameter
 	catalog   *Catalog // nil where none was asked
 }

@@ -92,13 +92,18 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 		}
 		if !s.authenticated() {
 			if typ != 'p' && typ != 'X' {
-				if err := s.waitReady(); err != nil {
+				if asked, err := s.waitReady(); err != nil {
 					return false, err
+				} else if asked { // the server says so at once
+					return true, s.breached(typ)
 				}
 			} else if int64(t.w-t.r) >= headerLen+body {
 				frame := t.in[t.r : t.r+headerLen+int(body)]
 				t.out = append(t.out, frame...)
 				t.r += len(frame)
+				s.mu.Lock()
+				s.asked--
+				s.mu.Unlock()
 				if err := s.flush(); err != nil || typ == 'X' {
 					return typ == 'X', err
 				}
@@ -194,17 +199,27 @@ func (s *session) authenticated() bool {
 
 // waitReady waits until the server has authenticated the client: what the
 // client says before is read only then, as PostgreSQL does it. The client is not
-// read meanwhile, so the deadline of its log-in is kept here.
-func (s *session) waitReady() error {
+// read meanwhile, so the deadline of its log-in is kept here. It reports true where
+// the server asks for a password that has not been given.
+func (s *session) waitReady() (asked bool, err error) {
 	late := time.NewTimer(startupTimeout)
 	defer late.Stop()
-	select {
-	case <-s.ready:
-		return nil
-	case <-s.gone:
-		return io.EOF
-	case <-late.C:
-		return &protocolError{"canceling authentication due to timeout"}
+	for {
+		select {
+		case <-s.ready:
+			return false, nil
+		case <-s.prompts:
+			s.mu.Lock()
+			asked = s.asked > 0
+			s.mu.Unlock()
+			if asked {
+				return true, nil
+			}
+		case <-s.gone:
+			return false, io.EOF
+		case <-late.C:
+			return false, &protocolError{"canceling authentication due to timeout"}
+		}
 	}
 }
 

@@ -354,7 +354,7 @@ func (w *gatedWorld) contents() string {
 
 // notMeasurable is how the client is told of what cannot be measured: code that
 // commits, and a Query behind an extended query that is still open.
-var notMeasurable = regexp.MustCompile("commit before its effect was measured|effect could not be measured|effect could be measured|invalid transaction termination")
+var notMeasurable = regexp.MustCompile("commit before its effect was measured|effect could not be measured|effect could be measured|effect must be measured|invalid transaction termination")
 
 // blocks are errors of what belongs into a transaction block, or not into one: the
 // server raises them in several places, and names those.

@@ -113,12 +113,15 @@ func (s *session) parse(ctx context.Context, frame []byte) error {
 	// when the statement is bound.
 	st := &statement{text: string(query), types: append([]byte(nil), types...)}
 	lex := s.lexing()
-	st.facts = s.p.c.Reader.Read(st.text, lex)
+	read := func(lex policy.Lexing) []*policy.Facts {
+		return policy.Declared(s.p.c.Reader.Read(st.text, lex), declaredTypes(st.types))
+	}
+	st.facts = read(lex)
 	if !lex.Known && slices.ContainsFunc(st.facts, unreadable) {
 		if _, err := s.settle(); err != nil {
 			return err
 		}
-		st.facts = s.p.c.Reader.Read(st.text, s.lexing())
+		st.facts = read(s.lexing())
 	}
 	o := owed{sent: 'P', for_: forward, owedMore: &owedMore{name: name, defines: st}}
 	if t.executes[name] {

@@ -27,18 +27,27 @@ func shownParameters(b []byte) []string {
 // bindValues are the values of a Bind as the facts take them; types is what
 // Parse said of their types. It reports false for a message that is no Bind.
 func bindValues(b, types []byte) (values []policy.Parameter, ok bool) {
-	var oids []byte
-	if len(types) >= 2 {
-		oids = types[2:]
-	}
+	oids := declaredTypes(types)
 	ok = eachValue(b, func(i int, value []byte, format int16) {
 		p := policy.Parameter{Null: value == nil, Text: format == 0, Value: value}
-		if len(oids) >= 4*(i+1) {
-			p.Type = binary.BigEndian.Uint32(oids[4*i:])
+		if i < len(oids) {
+			p.Type = oids[i]
 		}
 		values = append(values, p)
 	})
 	return values, ok
+}
+
+// declaredTypes are the OIDs of the types in what Parse says of them.
+func declaredTypes(b []byte) []uint32 {
+	if len(b) < 2 {
+		return nil
+	}
+	var oids []uint32
+	for b = b[2:]; len(b) >= 4; b = b[4:] {
+		oids = append(oids, binary.BigEndian.Uint32(b))
+	}
+	return oids
 }
 
 // eachValue calls do for each value of a Bind, nil for NULL.

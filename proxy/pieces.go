@@ -135,3 +135,30 @@ func (p *piece) inBlock() bool {
 		return f.Transaction == policy.TransactionSavepoint || f.Transaction == policy.TransactionRollbackTo
 	})
 }
+
+// endsByItself gives the CALL or DO that a run is, which may end its transaction by
+// itself where the proxy puts none around it; or nil. Among others in one message, or
+// behind others in one batch, it may not.
+func (r *run) endsByItself() *policy.Facts {
+	p := &r.pieces[0]
+	if len(r.pieces) > 1 || r.sent == 'Q' && len(p.facts) > 1 || p.binds() > 1 {
+		return nil
+	}
+	i := slices.IndexFunc(p.facts, func(f *policy.Facts) bool { return f.Class == "call" || f.Class == "do" })
+	if i < 0 {
+		return nil
+	}
+	return p.facts[i]
+}
+
+// binds is how many Binds a piece holds.
+func (p *piece) binds() int {
+	n := 0
+	whole, _ := splitFrames(p.frames)
+	for _, frame := range whole {
+		if frame[0] == 'B' {
+			n++
+		}
+	}
+	return n
+}

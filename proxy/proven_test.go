@@ -102,3 +102,51 @@ func TestKeyComparedAsAnotherType(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyComparedAsTheTypeOfAParameter: Parse and PREPARE may declare a parameter of
+// another type than the key has, or what else stands in the statement may settle its
+// type, so that its value is equal to many keys.
+func TestKeyComparedAsTheTypeOfAParameter(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, tenRows, asServed)
+	const float8, float8s, bpchar = 701, 1022, 1042
+	for name, c := range map[string]struct {
+		key, values string // the type of the key, and sixty of its values
+		sql, value  string
+		declared    uint32
+	}{
+		"a number":              {"int8", "g + 1000000000000000000", "DELETE FROM t WHERE id = $1", "1e18", float8},
+		"on the left":           {"int8", "g + 1000000000000000000", "DELETE FROM t WHERE $1 = id", "1e18", float8},
+		"in a list":             {"int8", "g + 1000000000000000000", "DELETE FROM t WHERE id IN ($1)", "1e18", float8},
+		"in an array":           {"int8", "g + 1000000000000000000", "DELETE FROM t WHERE id = ANY (ARRAY[$1])", "1e18", float8},
+		"an array":              {"int8", "g + 1000000000000000000", "DELETE FROM t WHERE id = ANY ($1)", "{1e18}", float8s},
+		"an array by the text":  {"int8", "g + 1000000000000000000", "DELETE FROM t WHERE id = ANY ($1::float8[])", "{1e18}", 0},
+		"in a row":              {"int8", "g + 1000000000000000000", "DELETE FROM t WHERE (id, 1) = ($1, 1)", "1e18", float8},
+		"of numeric":            {"numeric", "g + 1000000000000000000", "DELETE FROM t WHERE id = $1", "1e18", float8},
+		"by the text":           {"int8", "g + 1000000000000000000", "DELETE FROM t WHERE $1::float8 > 0 AND id = $1", "1e18", 0},
+		"by a WITH":             {"int8", "g + 1000000000000000000", "WITH w AS (SELECT $1::float8) DELETE FROM t WHERE id = $1", "1e18", 0},
+		"by USING":              {"int8", "g + 1000000000000000000", "DELETE FROM t USING (SELECT $1::float8) x WHERE id = $1", "1e18", 0},
+		"of an UPDATE":          {"int8", "g + 1000000000000000000", "UPDATE t SET gone = true WHERE id = $1", "1e18", float8},
+		"explained":             {"int8", "g + 1000000000000000000", "EXPLAIN ANALYZE DELETE FROM t WHERE id = $1", "1e18", float8},
+		"blanks":                {"varchar", "'a' || repeat(' ', g)", "DELETE FROM t WHERE id = $1", "a", bpchar},
+		"blanks of text":        {"text", "'a' || repeat(' ', g)", "DELETE FROM t WHERE id = $1", "a", bpchar},
+		"PREPARE":               {"int8", "g + 1000000000000000000", "PREPARE d(float8) AS DELETE FROM t WHERE id = $1; EXECUTE d(1e18)", "", 0},
+		"PREPARE of characters": {"varchar", "'a' || repeat(' ', g)", "PREPARE d(char(4)) AS DELETE FROM t WHERE id = $1; EXECUTE d('a')", "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := inventory(t, cluster)
+			psql(t, cluster, cluster.DSN(db, cluster.Superuser), "CREATE TABLE t (id "+c.key+" PRIMARY KEY, gone bool);"+
+				"INSERT INTO t SELECT ("+c.values+")::"+c.key+", false FROM generate_series(1, 60) g; GRANT ALL ON t TO alice")
+			conn := connectTo(t, cluster.DSNAt(r.addr, db, "alice")).PgConn()
+			var err error
+			if c.value == "" {
+				_, err = conn.Exec(t.Context(), c.sql).ReadAll()
+			} else {
+				_, err = conn.ExecParams(t.Context(), c.sql, [][]byte{[]byte(c.value)}, []uint32{c.declared}, nil, nil).Close()
+			}
+			if left := psql(t, cluster, cluster.DSN(db, cluster.Superuser), "SELECT count(*) FROM t WHERE NOT gone"); left != "60" {
+				t.Errorf("%s are left: %v", left, err)
+			}
+		})
+	}
+}

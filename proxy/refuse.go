@@ -22,6 +22,7 @@ const (
 	codeNoRecord    = "58000" // system_error: ledger or audit log cannot be written, server silent
 	codeProtocol    = "08P01" // protocol_violation
 	codeUnsupported = "0A000" // feature_not_supported
+	codeTermination = "2D000" // invalid_transaction_termination: the server's own
 	codeTooMany     = "53300" // too_many_connections
 	codeTooLarge    = "54000" // program_limit_exceeded
 	codeShutdown    = "57P01" // admin_shutdown: idle sessions only
@@ -200,6 +201,18 @@ func codeByItself(f *policy.Facts) *refusal {
 		message: subject(f) + " not run: it could commit before its effect was measured",
 		detail:  nothingRun,
 		hint:    "Send it with Sync and without Flush, or inside BEGIN.",
+	}
+}
+
+// terminates refuses code that has tried to end the transaction in which it was to
+// be measured. The code is that with which the server has stopped it.
+func terminates(f *policy.Facts) *refusal {
+	return &refusal{
+		code:    codeTermination,
+		message: subject(f) + " not run: its code has a COMMIT or ROLLBACK of its own, and its effect must be measured before anything is committed",
+		detail:  "What it did up to there was rolled back.",
+		hint: fmt.Sprintf("Leave transactions to the client, or have it approved before it runs: "+
+			"what a rule with match: {statement: [%s]} and action: hold asks people about is not measured, and may commit.", f.Class),
 	}
 }
 

@@ -294,6 +294,9 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 			}
 			s.keptReady('I', r.sent == 'Q')
 			tx = 'I'
+			if f := r.endsByItself(); f != nil && failed == codeTermination {
+				s.keptFailure(terminates(f))
+			}
 		}
 		if tx == 'I' {
 			s.settleWork(ctx, approval.Failed, "SQLSTATE "+failed)
@@ -458,14 +461,7 @@ const cannotBeInBlock = "25001"
 // utility reports whether a piece neither writes rows nor runs code, which could
 // raise any error.
 func (p *piece) utility() bool {
-	binds := 0
-	whole, _ := splitFrames(p.frames)
-	for _, frame := range whole {
-		if frame[0] == 'B' {
-			binds++
-		}
-	}
-	if binds > 1 { // facts are those of one of them
+	if p.binds() > 1 { // facts are those of one of them
 		return false
 	}
 	for _, f := range p.facts {

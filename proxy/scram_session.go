@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -17,10 +18,24 @@ import (
 // Formats").
 const (
 	authenticationOk           = 0
+	authenticationCleartext    = 3
+	authenticationMD5          = 5
+	authenticationGSS          = 7
+	authenticationSSPI         = 9
 	authenticationSASL         = 10
 	authenticationSASLContinue = 11
 	authenticationSASLFinal    = 12
 )
+
+// wantsAnswer reports whether the server waits for the client behind a request of
+// this kind. Of GSSAPI the last token needs none, and looks like the others.
+func wantsAnswer(kind uint32) bool {
+	switch kind {
+	case authenticationCleartext, authenticationMD5, authenticationGSS, authenticationSSPI, authenticationSASL, authenticationSASLContinue:
+		return true
+	}
+	return false
+}
 
 const (
 	maxServerError = 30_000 // as libpq: an error before the log-in
@@ -192,6 +207,25 @@ func (s *session) logIn(c authenticatedClient) error {
 	return nil
 }
 
+// withoutChannelBinding is an AuthenticationSASL without the mechanisms that
+// bind to a TLS channel.
+func withoutChannelBinding(frame []byte) []byte {
+	return appendFrame(nil, 'R', func(b []byte) []byte {
+		b = append(b, frame[headerLen:headerLen+4]...)
+		for rest := frame[headerLen+4:]; len(rest) > 1; {
+			mechanism, after, err := cstring(rest)
+			if err != nil {
+				break
+			}
+			if !bytes.HasSuffix(mechanism, []byte("-PLUS")) {
+				b = appendCString(b, string(mechanism))
+			}
+			rest = after
+		}
+		return append(b, 0)
+	})
+}
+
 // errOtherVerifier says that keys do not fit what the server keeps.
 var errOtherVerifier = errors.New("the server's verifier has another salt or another number of iterations")
 
@@ -293,9 +327,9 @@ func (x *scramClient) initialResponse(offer []byte, secured bool) ([]byte, error
 
 func methodName(kind uint32) string {
 	switch kind {
-	case 3:
+	case authenticationCleartext:
 		return "a password in clear"
-	case 5:
+	case authenticationMD5:
 		return "an md5 password"
 	case 7, 8, 9:
 		return "GSSAPI or SSPI"

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -316,7 +315,15 @@ func (s *session) authentication(r *serverReader, frame []byte, at, next int) er
 	if len(frame) < headerLen+4 {
 		return errShort
 	}
-	switch binary.BigEndian.Uint32(frame[headerLen:]) {
+	kind := binary.BigEndian.Uint32(frame[headerLen:])
+	if wantsAnswer(kind) {
+		s.asked++
+		select {
+		case s.prompts <- struct{}{}:
+		default:
+		}
+	}
+	switch kind {
 	case authenticationOk:
 		select {
 		case <-s.ready:
@@ -333,25 +340,6 @@ func (s *session) authentication(r *serverReader, frame []byte, at, next int) er
 		}
 	}
 	return nil
-}
-
-// withoutChannelBinding is an AuthenticationSASL without the mechanisms that
-// bind to a TLS channel.
-func withoutChannelBinding(frame []byte) []byte {
-	return appendFrame(nil, 'R', func(b []byte) []byte {
-		b = append(b, frame[headerLen:headerLen+4]...)
-		for rest := frame[headerLen+4:]; len(rest) > 1; {
-			mechanism, after, err := cstring(rest)
-			if err != nil {
-				break
-			}
-			if !bytes.HasSuffix(mechanism, []byte("-PLUS")) {
-				b = appendCString(b, string(mechanism))
-			}
-			rest = after
-		}
-		return append(b, 0)
-	})
 }
 
 // hintAtLogin says what can be done about a log-in that fails because the proxy is

@@ -43,12 +43,14 @@ type session struct {
 	toServer stage         // the client goroutine's
 	gone     chan struct{} // closed when the server goroutine has ended
 	ready    chan struct{} // closed at AuthenticationOk: the client may speak
+	prompts  chan struct{} // holds a token once the server has asked for a password
 
 	clientWrite sync.Mutex // held while writing whole messages to the client
 
 	mu        sync.Mutex
 	q         owedQueue
 	known     names
+	asked     int           // how often the server has asked for a password, less the answers
 	tx        byte          // status of the last ReadyForQuery: I, T or E
 	settled   chan struct{} // not nil while the client goroutine waits until q holds settledAt entries or fewer
 	settledAt int
@@ -86,7 +88,7 @@ func newSession(p *Proxy, h hello, loggedIn func()) *session {
 	s := &session{
 		p: p, id: now.UTC().Format("20060102T150405") + "-" + id, began: now, start: h.start,
 		client: h.conn, clientTLS: h.tls, binding: h.binding, certified: h.certified, loggedIn: loggedIn,
-		gone: make(chan struct{}), ready: make(chan struct{}),
+		gone: make(chan struct{}), ready: make(chan struct{}), prompts: make(chan struct{}, 1),
 		known: names{},
 	}
 	s.settings.application = h.start.parameters["application_name"]

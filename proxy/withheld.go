@@ -147,6 +147,17 @@ func (w *withheld) uncommitted(simple bool) {
 	w.frames = slices.Concat(slices.Concat(answer...), slices.Concat(behind...))
 }
 
+// fails puts a refusal in the place of the server's error.
+func (w *withheld) fails(r *refusal) {
+	whole, _ := splitFrames(w.frames)
+	for i, frame := range whole {
+		if frame[0] == 'E' {
+			whole[i] = r.frame("ERROR")
+		}
+	}
+	w.frames = slices.Concat(whole...)
+}
+
 // cutReady gives the messages before and behind the last ReadyForQuery.
 func (w *withheld) cutReady() (before, behind [][]byte, ok bool) {
 	whole, _ := splitFrames(w.frames)
@@ -186,6 +197,12 @@ func (s *session) keptReady(status byte, simple bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kept.ready(status, simple)
+}
+
+func (s *session) keptFailure(r *refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept.fails(r)
 }
 
 // keptShown reports whether the client has seen part of the answer.
