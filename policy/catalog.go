@@ -59,6 +59,10 @@ const (
 	NameFunction NameKind = "function"
 	NameType     NameKind = "type"
 	NameSchema   NameKind = "schema"
+	// Those that could hide code only: see Facts.Hiding. An operator has no name, it
+	// stands for all of them.
+	NameAttribute NameKind = "attribute"
+	NameOperator  NameKind = "operator"
 )
 
 // Found is what one name means in the session. Those that a function's name may

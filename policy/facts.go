@@ -74,6 +74,10 @@ type Facts struct {
 	plain  bool       // see InsertsPlainly
 	impact *Impact    // see WithImpact
 	wants  []Name     // met in bodies; see Reader.Ask
+
+	hiding    []Name // see Hiding
+	hidingKey string
+	hides     bool // see HidingCode
 }
 
 // Action is one thing that a statement does.

@@ -182,6 +182,13 @@ func (w *walker) call(c *pg.FuncCall, carrier string) {
 	if kind != functionSteady {
 		w.volatile = true
 	}
+	switch t := named(words(c.Funcname)); {
+	case kind == functionUnknown:
+	case byName(t.Name):
+		w.facts.hide(anything)
+	case t.Schema == "":
+		w.hides(NameFunction, t)
+	}
 	switch kind {
 	case functionSteady, functionHarmless:
 	case functionServer:

@@ -117,8 +117,8 @@ func (r *Rule) measures() bool {
 // met. What Proven gives is for the caller to add up over the transaction and to
 // charge to the budgets: a thousand statements of one row each are a thousand rows.
 //
-// A read is what its text calls nothing but built-in functions that are harmless: a
-// view that hides a call is not seen through.
+// A read is what its text calls nothing but built-in functions that are harmless. A
+// view that hides a call is seen through where the catalogue was asked: see Hiding.
 func (p *Policy) NeedsImpact(s *Session, f *Facts) bool {
 	if len(p.numeric) == 0 && len(p.standing) == 0 || f.changesNothing() || f.TakenBack {
 		return false
@@ -140,6 +140,9 @@ func (p *Policy) NeedsImpact(s *Session, f *Facts) bool {
 func (f *Facts) ChangesNothing() bool { return f.changesNothing() }
 
 func (f *Facts) changesNothing() bool {
+	if f.hides {
+		return false
+	}
 	for i := range f.Actions {
 		if changed, known := changesOf[f.Actions[i].Class]; !known || changed != changesNothing {
 			return false
@@ -167,7 +170,7 @@ func (f *Facts) InsertsPlainly() *Facts {
 // session within the seconds for which it is kept, and the rows of one statement by
 // a former key are what that could hide.
 func (f *Facts) Proven() *Impact {
-	if f.Class == ClassUnparsed || f.Class == ClassUnknown || len(f.Actions) == 0 {
+	if f.Class == ClassUnparsed || f.Class == ClassUnknown || len(f.Actions) == 0 || f.hides {
 		return nil
 	}
 	i := &Impact{}

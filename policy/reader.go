@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -227,6 +228,7 @@ func (f *Facts) With(prepared []*Facts) *Facts {
 	g.Actions = append([]Action(nil), f.Actions...)
 	g.Settings = append([]Setting(nil), f.Settings...)
 	g.Signals = append([]int32(nil), f.Signals...)
+	hiding := slices.Clone(f.hiding)
 	for _, p := range prepared {
 		if p.TakesParameters() {
 			p = p.withParameters(typedBy(f.arguments, p.types))
@@ -242,16 +244,22 @@ func (f *Facts) With(prepared []*Facts) *Facts {
 		}
 		g.Settings = append(g.Settings, p.Settings...)
 		g.Signals = append(g.Signals, p.Signals...)
+		hiding = append(hiding, p.hiding...)
 		if g.Problem == "" {
 			g.Problem = p.Problem
 		}
 	}
-	return &g
+	g.hiding = nil
+	g.hide(hiding...)
+	return g.hidden()
 }
 
-// ReadOnly says that the statement is a plain read: it has been read and every
-// action of it is in the group read.
+// ReadOnly says that the statement is a plain read: it has been read, every action
+// of it is in the group read, and nothing says that it hides code.
 func (f *Facts) ReadOnly() bool {
+	if f.hides {
+		return false
+	}
 	for i := range f.Actions {
 		if !f.Actions[i].Class.In("read") {
 			return false

@@ -157,6 +157,7 @@ const (
 	// sum for its facts: 8 MiB in all.
 	generation = 256 << 10
 	factsSize  = 512
+	hidingSize = 64
 )
 
 // A cache keeps facts in two generations: the younger one takes what is new and
@@ -217,6 +218,9 @@ func (s *shard) put(key string, e cached) {
 	}
 	if _, ok := s.young[key]; !ok {
 		s.weight += len(key) + len(e.text) + factsSize*(1+len(e.facts))
+		for _, f := range e.facts {
+			s.weight += len(f.hidingKey) + hidingSize*len(f.hiding)
+		}
 	}
 	s.young[key] = e
 }

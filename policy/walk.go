@@ -20,7 +20,7 @@ func factsOf(n *pg.Node, text string) *Facts {
 			f.Problem = "a kind of statement that this version does not know"
 		}
 	}
-	return f
+	return f.hidden()
 }
 
 // A walker collects the facts of one statement from its tree. The outermost
@@ -69,6 +69,9 @@ func (w *walker) statement(n *pg.Node, carrier string) {
 		a.Tables = tables(s.CopyStmt.Relation)
 		w.add(a)
 		f.CopyIn = f.CopyIn || a.Class == "copy_from"
+		if s.CopyStmt.Relation != nil && !s.CopyStmt.IsFrom {
+			w.hides(NameRelation, tableOf(s.CopyStmt.Relation))
+		}
 		w.visit(s.CopyStmt.Query, within(carrier, "COPY"))
 		w.visit(s.CopyStmt.WhereClause, carrier)
 
@@ -257,7 +260,9 @@ func (w *walker) explain(s *pg.ExplainStmt, carrier string) {
 		w.statement(s.Query, within(carrier, "EXPLAIN ANALYZE"))
 		return
 	}
-	for _, a := range factsOf(s.Query, "").Actions {
+	planned := factsOf(s.Query, "")
+	w.facts.hide(planned.hiding...)
+	for _, a := range planned.Actions {
 		if a.Class == classFunctionCall {
 			a.Carrier = within(within(carrier, "EXPLAIN"), a.Carrier)
 			a.Carrier = strings.TrimSuffix(a.Carrier, ", ")

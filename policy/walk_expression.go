@@ -17,8 +17,21 @@ func (w *walker) visit(n *pg.Node, carrier string) {
 	switch e := n.GetNode().(type) {
 	case *pg.Node_ParamRef:
 		w.mentions.parameter(e.ParamRef.Number)
-	case nil, *pg.Node_AConst, *pg.Node_ColumnRef, *pg.Node_String_, *pg.Node_Integer,
-		*pg.Node_RangeVar, *pg.Node_SetToDefault, *pg.Node_AStar, *pg.Node_TypeName, *pg.Node_CurrentOfExpr:
+	case nil, *pg.Node_AConst, *pg.Node_String_, *pg.Node_Integer, *pg.Node_SetToDefault, *pg.Node_AStar, *pg.Node_CurrentOfExpr:
+	case *pg.Node_RangeVar:
+		w.hides(NameRelation, tableOf(e.RangeVar))
+	case *pg.Node_TypeName:
+		w.typed(e.TypeName)
+	case *pg.Node_ColumnRef:
+		if len(e.ColumnRef.Fields) > 1 {
+			w.attribute(e.ColumnRef.Fields)
+		}
+	case *pg.Node_AIndirection:
+		for i := range e.AIndirection.Indirection {
+			w.attribute(e.AIndirection.Indirection[i : i+1])
+		}
+		w.visit(e.AIndirection.Arg, carrier)
+		w.list(e.AIndirection.Indirection, carrier)
 	case *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
 		w.statement(n, carrier)
 	case *pg.Node_SelectStmt:
@@ -29,6 +42,7 @@ func (w *walker) visit(n *pg.Node, carrier string) {
 		w.list(e.ResTarget.Indirection, carrier)
 		w.visit(e.ResTarget.Val, carrier)
 	case *pg.Node_AExpr:
+		w.operators()
 		switch e.AExpr.Kind {
 		case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN,
 			pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
@@ -41,7 +55,7 @@ func (w *walker) visit(n *pg.Node, carrier string) {
 	case *pg.Node_BoolExpr:
 		w.list(e.BoolExpr.Args, carrier)
 	case *pg.Node_TypeCast:
-		// A cast may call a function of the type's owner; no text shows it.
+		w.typed(e.TypeCast.TypeName)
 		w.visit(e.TypeCast.Arg, carrier)
 	case *pg.Node_FuncCall:
 		w.call(e.FuncCall, carrier)
@@ -51,7 +65,13 @@ func (w *walker) visit(n *pg.Node, carrier string) {
 		if e.FuncCall.Over != nil {
 			w.children(e.FuncCall.Over.ProtoReflect(), carrier)
 		}
+	case *pg.Node_CaseExpr:
+		w.operators()
+		w.visit(e.CaseExpr.Arg, carrier)
+		w.list(e.CaseExpr.Args, carrier)
+		w.visit(e.CaseExpr.Defresult, carrier)
 	case *pg.Node_SubLink:
+		w.operators()
 		w.operator(e.SubLink.OperName, carrier)
 		w.visit(e.SubLink.Testexpr, carrier)
 		w.visit(e.SubLink.Subselect, carrier)
@@ -116,6 +136,8 @@ func (w *walker) message(m protoreflect.Message, carrier string) {
 		w.visit(n, carrier)
 	case *pg.SelectStmt:
 		w.query(n, carrier)
+	case *pg.TypeName:
+		w.typed(n)
 	case *pg.FuncCall:
 		w.visit(&pg.Node{Node: &pg.Node_FuncCall{FuncCall: n}}, carrier)
 	default:

@@ -46,6 +46,7 @@ var answers = func() map[byte][]byte {
 		'Q': join(columns, row, done, ready),
 		'S': join([]byte{'2', 0, 0, 0, 4}, columns, row, done, ready),
 		'P': join([]byte{'1', 0, 0, 0, 4}, ready),
+		0:   join(appendFrame(nil, 'D', func(b []byte) []byte { return append(b, "\x00\x01\x00\x00\x00\x05false"...) }), ready),
 	}
 }()
 
@@ -68,6 +69,8 @@ func fakeServer(b *testing.B) string {
 			var out []byte
 			for i, f := range whole {
 				switch {
+				case f[0] == 'S' && i > 0 && whole[i-1][0] == 'C': // the proxy asks what is hidden
+					out = append(out, answers[0]...)
 				case f[0] == 'Q', f[0] == 'S' && i > 0 && whole[i-1][0] == 'E':
 					out = append(out, answers[f[0]]...)
 				case f[0] == 'S':

@@ -266,6 +266,9 @@ func (s *session) impact(m *impact.Measurement) *policy.Impact {
 // readsOnly reports whether a statement that the server tells of does no more than
 // read.
 func (s *session) readsOnly(statement string) bool {
+	if s.toServer.work.hidesHeld {
+		return false
+	}
 	for _, f := range s.p.c.Reader.Read(statement, s.lexing()) {
 		for i := range f.Actions {
 			if c := f.Actions[i].Class; c != "declare_cursor" && !c.In("read") {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -324,7 +325,7 @@ func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
 // takesSnapshot reports whether a statement takes a snapshot before anything else.
 func takesSnapshot(f *policy.Facts) bool {
 	switch f.Class {
-	case "insert", "update", "delete", "merge", "select", "values", "explain", "truncate", "call":
+	case "insert", "update", "delete", "merge", "select", "values", "explain", "truncate", "call", "copy_to", "declare_cursor", "execute":
 		return true
 	}
 	return false
@@ -361,11 +362,15 @@ func (t *stage) forgetCatalogs(facts []*policy.Facts) {
 func (t *stage) moveNames() {
 	clear(t.catalogs)
 	clear(t.few)
+	maps.DeleteFunc(t.looks, func(_ string, l look) bool { return !l.hides })
 	t.namesMoved, t.batchMoves = true, true
 }
 
 // plainRows reports whether a statement does no more than read and write rows.
 func plainRows(f *policy.Facts) bool {
+	if f.Hides() {
+		return false
+	}
 	for i := range f.Actions {
 		switch c := f.Actions[i].Class; {
 		case f.Actions[i].SetOff(): // seldom, and what is kept excuses nothing

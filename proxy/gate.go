@@ -144,6 +144,9 @@ func (s *session) parse(ctx context.Context, frame []byte) error {
 		s.refuse('P', name, r)
 		return nil
 	}
+	if err := s.askEarly(st); err != nil {
+		return err
+	}
 	t.put(frame, o)
 	return nil
 }
@@ -303,6 +306,11 @@ func (s *session) challenge(ctx context.Context, g gated) (j judgement, all [][]
 		settled = false
 	}
 	j, all, err = s.informed(g, settled)
+	if err == nil && s.mayHide(all) {
+		if all, err = s.seeThrough(g, all, settled); err == nil {
+			j = s.judgeEach(all, t.now)
+		}
+	}
 	if errors.Is(err, errCancelled) {
 		s.refuse(g.sent, "", cancelledByUser("", 0))
 		return j, nil, nil, true, nil

@@ -117,7 +117,7 @@ func (s *session) judge(facts []*policy.Facts, now txState) judgement {
 // mayChangeRole reports whether what comes behind the statement may run as another
 // role. A SET ROLE is taken back where its transaction is.
 func mayChangeRole(f *policy.Facts) bool {
-	return f.Transaction != policy.TransactionNone ||
+	return f.Transaction != policy.TransactionNone || f.Hides() ||
 		slices.ContainsFunc(f.Settings, func(set policy.Setting) bool {
 			return set.Name == "" || set.Name == "all" || set.Name == "role" || set.Name == "session_authorization"
 		}) ||
@@ -245,12 +245,12 @@ func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, all 
 		return j, alternatives, true
 	}
 	if !s.widens(alternatives) {
-		return j, alternatives, s.estimates(alternatives) || s.mayStand(j, alternatives)
+		return j, alternatives, s.estimates(alternatives) || s.mayStand(j, alternatives) || s.mayHide(alternatives)
 	}
 	kept, ok := s.consultKept(alternatives)
 	if !ok {
 		return j, alternatives, true
 	}
 	j = s.judgeEach(kept, t.now)
-	return j, kept, j.Verdict != policy.Allow || s.estimates(kept) || s.mayStand(j, kept)
+	return j, kept, j.Verdict != policy.Allow || s.estimates(kept) || s.mayStand(j, kept) || s.mayHide(kept)
 }

@@ -76,6 +76,7 @@ type stage struct {
 
 	session    policy.Session         // reused for each decision
 	catalogs   map[string]keptCatalog // by the names asked about
+	looks      map[string]look        // by policy.Facts.Hiding
 	few        map[string]time.Time   // when the planner expected few rows, by text without constants
 	namesMoved bool                   // the transaction may have changed what names mean
 

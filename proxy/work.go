@@ -35,6 +35,9 @@ type work struct {
 	// code is true once something ran that could end its transaction by itself, if
 	// it is in none: DO and CALL.
 	code bool
+	// hidesHeld is true once a cursor was declared of what hides code: if it is WITH
+	// HOLD, that runs at COMMIT, behind the measurement.
+	hidesHeld bool
 	// locks are the relations that statements passed by the statement gate lock by
 	// what they are for: DDL, TRUNCATE, LOCK. leaves is true where such a statement
 	// leaves locks on what is gone: what it dropped, or the copy by which it wrote a
@@ -105,6 +108,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 				}
 			}
 			w.code = w.code || codeAlone(f)
+			w.hidesHeld = w.hidesHeld || f.Hides() && f.Class == "declare_cursor"
 			if asked {
 				continue
 			}

@@ -28,6 +28,16 @@ var CatalogSQL string
 //go:embed inserts.sql
 var InsertsSQL string
 
+// HiddenSQL asks, with the same parameters, whether any of the names could hide code:
+// "false" if not, "true", or "behind" where HiddenBehindSQL has the answer. Most of the
+// time of both is planning, and few need the second one.
+var (
+	//go:embed hidden.sql
+	HiddenSQL string
+	//go:embed hidden_behind.sql
+	HiddenBehindSQL string
+)
+
 // CatalogParameters are the parameters of CatalogSQL for the names, in the text
 // format.
 func CatalogParameters(names []policy.Name) [][]byte {
