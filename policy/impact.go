@@ -41,8 +41,8 @@ type TableImpact struct {
 	// hidden in code. All rows of the table count as deleted then.
 	Locked bool
 
-	// Rows is how many rows the table held before, by the larger of the server's
-	// own estimates; -1 where it has none.
+	// Rows is how many rows the table held before, by the smaller of the server's
+	// own estimates that are not outdated; -1 where it has none.
 	Rows float64
 
 	ByCascade bool // no statement named the table

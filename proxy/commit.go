@@ -237,7 +237,7 @@ func (s *session) charged(ctx context.Context, v *verdictOf) (failure []byte) {
 // impact is a measurement in the policy's words. Tables that the transaction has
 // made are left out: nobody else has seen their rows.
 func (s *session) impact(m *impact.Measurement) *policy.Impact {
-	w := &s.toServer.work
+	accounted := s.toServer.work.locks
 	i := &policy.Impact{}
 	for _, g := range m.Unmeasured {
 		if g.Kind != impact.GapHeldCursor || !s.readsOnly(g.Statement) {
@@ -257,7 +257,7 @@ func (s *session) impact(m *impact.Measurement) *policy.Impact {
 		}
 		i.Add(&policy.Impact{Tables: []policy.TableImpact{{
 			Table: table, Inserted: t.Inserted, Updated: t.Updated, Deleted: t.Deleted,
-			Locked: t.Exclusive && !w.locked(t), Rows: t.Rows,
+			Locked: t.Exclusive && !accounted.cover(t), Rows: t.Rows,
 		}}})
 	}
 	return i

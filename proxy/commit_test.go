@@ -314,6 +314,47 @@ func TestEachTransactionIsMeasuredByItself(t *testing.T) {
 	}
 }
 
+// TestApprovalOfAStatementIsForItAlone: what people approve in a transaction block by
+// itself is no leave for what the block did before and does behind.
+func TestApprovalOfAStatementIsForItAlone(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	for _, test := range []struct {
+		name, before, approved, behind string
+		left                           string
+	}{
+		{"ten, and ten more", "DELETE FROM accounts WHERE id <= 10", "DELETE FROM log", "DELETE FROM accounts WHERE id BETWEEN 11 AND 20", "100"},
+		{"ten by their keys, and one more", "DELETE FROM accounts WHERE id IN (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)", "DELETE FROM log", "DELETE FROM accounts WHERE id = 11", "100"},
+		{"what is within the limit together", "DELETE FROM accounts WHERE id <= 5", "DELETE FROM log", "DELETE FROM accounts WHERE id BETWEEN 6 AND 10", "90"},
+		{"approved by itself", "DELETE FROM accounts WHERE id <= 5", "DELETE FROM log; DELETE FROM accounts WHERE id BETWEEN 6 AND 50", "DELETE FROM accounts WHERE id BETWEEN 51 AND 55", "45"},
+		{"a DROP, and another in code", "SELECT 1", "DROP TABLE log", "SELECT drop_it()", "100"},
+		{"a DROP", "SELECT 1", "DROP TABLE log", "SELECT purge(10)", "90"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := serveWith(t, cluster, tenRows+`  - {id: log, match: {statement: [delete, drop_table], table: [log, "*.log"]}, action: hold, approve: [{group: dba, count: 1}]}
+`, nil)
+			db := lockedInventory(t, cluster)
+			admin := cluster.DSN(db, cluster.Superuser)
+			psql(t, cluster, admin, "INSERT INTO log SELECT 'x' FROM generate_series(1, 50); ANALYZE log; DROP MATERIALIZED VIEW kept; DROP TABLE notes")
+			c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+			for _, sql := range []string{"BEGIN", test.before} {
+				if _, err := c.Exec(t.Context(), sql); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := executing(t, c, test.approved)
+			r.approve(t, r.request(t))
+			if a := <-got; a.err != nil {
+				t.Fatal(a.err)
+			}
+			_, behind := c.Exec(t.Context(), test.behind)
+			_, err := c.Exec(t.Context(), "COMMIT")
+			if left := psql(t, cluster, admin, "SELECT count(*) FROM accounts"); left != test.left {
+				t.Errorf("%s are left, want %s: %v, %v", left, test.left, behind, err)
+			}
+		})
+	}
+}
+
 // TestGrantEndsWithItsSession: a client that leaves within its transaction has used
 // its grant, and the server has rolled back what it was for.
 func TestGrantEndsWithItsSession(t *testing.T) {

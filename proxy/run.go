@@ -312,14 +312,6 @@ func (s *session) pieceDone(ctx context.Context, r *run, p *piece) (over bool, e
 		s.settleEnded(ctx)
 		t.work = s.next()
 	case tx == 'T':
-		if r.granted {
-			v, failure, err := s.measured(false)
-			if err != nil || failure != nil {
-				return true, errors.Join(err, s.failLast(ctx, r, failure))
-			}
-			t.work.approved, t.work.exact = *v.impact, false
-			t.work.answered()
-		}
 		if failed, err := s.endApart(ctx, r); failed || err != nil {
 			return true, err
 		}
@@ -425,7 +417,7 @@ func approved(v verdictOf) *verdictOf {
 // its limit, so that nobody works on in vain.
 func (s *session) atOnce(ctx context.Context, r *run, p *piece) (refused bool, err error) {
 	t := &s.toServer
-	if r.apart != nil { // its grant is judged at COMMIT
+	if r.apart != nil && r.apart.rule != nil { // its grant is judged at COMMIT
 		return false, nil
 	}
 	t.work.sees(s.keptTags(), p.facts)

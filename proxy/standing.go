@@ -169,10 +169,11 @@ func (w *work) answered() {
 	}
 }
 
-// apart is a piece of a transaction block that one grant let through.
+// apart is a piece of a transaction block that one grant let through, or people.
 type apart struct {
-	rule   *policy.Rule
+	rule   *policy.Rule   // of the standing grant; nil where people have approved the piece
 	before *policy.Impact // what the transaction had done
+	gone   []uint32       // what it had dropped
 }
 
 // portionOf is what grants let through of a piece.
@@ -189,23 +190,28 @@ func (t *stage) portionOf(sent byte, p *piece) portion {
 }
 
 // beginApart measures what a transaction block has done before a piece that a
-// grant lets through, unless it begins there.
+// grant lets through, or that people have approved, unless it begins there.
 func (s *session) beginApart(ctx context.Context, r *run, p *piece, tx byte) (failed bool, err error) {
 	r.apart = nil
-	of := s.toServer.portionOf(r.sent, p)
-	rule := of.sole()
-	if r.sent != 'Q' && s.toServer.controls && tx == 'T' {
-		return false, nil // it may be another transaction by then
-	}
-	if rule == nil || len(of.unrun) > 0 || r.granted || p.ends || tx != 'T' && (tx != 'I' || !p.begins) {
+	if p.ends || tx != 'T' && (tx != 'I' || !p.begins) {
 		return false, nil
 	}
-	a := &apart{rule: rule, before: &policy.Impact{}}
+	a := &apart{before: &policy.Impact{}}
+	if !r.granted {
+		of := s.toServer.portionOf(r.sent, p)
+		if r.sent != 'Q' && s.toServer.controls && tx == 'T' {
+			return false, nil // it may be another transaction by then
+		}
+		if a.rule = of.sole(); a.rule == nil || len(of.unrun) > 0 {
+			return false, nil
+		}
+	}
 	if tx == 'T' {
 		var failure []byte
 		if a.before, failure, err = s.soFar(false); failure != nil || err != nil {
 			return true, errors.Join(err, s.failLast(ctx, r, failure))
 		}
+		a.gone = s.toServer.last.Gone()
 	}
 	r.apart = a
 	return false, nil
@@ -221,10 +227,20 @@ func (s *session) endApart(ctx context.Context, r *run) (failed bool, err error)
 		return true, errors.Join(err, s.failLast(ctx, r, failure))
 	}
 	t := &s.toServer
+	did := now.Less(r.apart.before)
+	if r.apart.rule == nil {
+		t.work.approve(did)
+		for _, oid := range t.last.Gone() {
+			if !slices.Contains(r.apart.gone, oid) {
+				t.work.locks.gone = append(t.work.locks.gone, oid)
+			}
+		}
+		return false, nil
+	}
 	if t.last.Deferred { // there is more to come of it, at COMMIT
 		return false, nil
 	}
-	t.work.parts = append(t.work.parts, part{Granted: policy.Granted{Rule: r.apart.rule, Impact: now.Less(r.apart.before)}})
+	t.work.parts = append(t.work.parts, part{Granted: policy.Granted{Rule: r.apart.rule, Impact: did}})
 	t.work.loose = t.looseBefore
 	return false, nil
 }

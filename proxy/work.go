@@ -38,12 +38,7 @@ type work struct {
 	// hidesHeld is true once a cursor was declared of what hides code: if it is WITH
 	// HOLD, that runs at COMMIT, behind the measurement.
 	hidesHeld bool
-	// locks are the relations that statements passed by the statement gate lock by
-	// what they are for: DDL, TRUNCATE, LOCK. leaves is true where such a statement
-	// leaves locks on what is gone: what it dropped, or the copy by which it wrote a
-	// table anew.
-	locks  []policy.Table
-	leaves bool
+	locks     locks // that statements passed by the statement gate account for
 
 	// approved is what people have let through in this transaction, and grants are
 	// what they gave for it. exact is true where they have seen the numbers of the
@@ -92,7 +87,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 				continue
 			}
 			w.tell(s, f)
-			w.lock(f, asked)
+			w.locks.note(f, asked, sent == 'Q' && t.now == inside)
 			t.dirty = true
 			t.stands(f, grants[f], asked)
 			if !pol.NeedsImpact(&t.session, f) {
@@ -150,7 +145,7 @@ func (w *work) continues(s *session, p *piece) {
 	for _, f := range p.facts {
 		if !f.ReadOnly() && !endsBlock(f) {
 			w.tell(s, f)
-			w.lock(f, false)
+			w.locks.note(f, false, false)
 			w.stands(f, s.toServer.standing.by[f], false)
 			w.risky = w.risky || p.risky
 			if w.facts == nil && !beginsBlock(f) {
@@ -189,71 +184,6 @@ func (w *work) tell(s *session, f *policy.Facts) {
 func (w *work) add(kind byte, b []byte) {
 	fmt.Fprintf(w.digest, "%c%d:", kind, len(b))
 	w.digest.Write(b) // a hash never fails
-}
-
-// lock notes what a statement locks because that is what it is for. TRUNCATE and
-// DROP are to be counted all the same, but where people are asked about them, they
-// find nothing, or what they drop holds no rows.
-func (w *work) lock(f *policy.Facts, asked bool) {
-	for i := range f.Actions {
-		a := &f.Actions[i]
-		drops := a.Class.In("drop")
-		switch {
-		case (a.Class == "truncate" || drops && !onTable[a.Class]) && !asked && !a.Empty && !temporary(a.Tables):
-			continue
-		case a.Class.In("ddl") && !sharesTable[a.Class], a.Class == "truncate", a.Class == "lock_table", leavesLocks[a.Class]:
-			w.locks = append(w.locks, a.Tables...)
-			if a.Parent.Name != "" {
-				w.locks = append(w.locks, a.Parent)
-			}
-			for _, c := range a.Cascades {
-				w.locks = append(w.locks, c.Table)
-			}
-			w.leaves = w.leaves || drops || leavesLocks[a.Class]
-		}
-	}
-}
-
-var (
-	// onTable are the classes of what is dropped with the name of its table.
-	onTable = classes("drop_trigger", "drop_rule", "drop_policy")
-	// sharesTable are the classes of DDL that do not keep readers from a table that
-	// is there already, and so account for no lock that does.
-	sharesTable = classes("comment", "security_label", "create_index", "create_statistics", "create_trigger", "create_or_replace_trigger",
-		"alter_table_set_statistics", "alter_table_validate_constraint", "alter_table_cluster_on")
-	// leavesLocks are those that write a table anew, besides what is in the group
-	// drop, or drop something on the way.
-	leavesLocks = classes("vacuum_full", "cluster", "refresh_materialized_view", "refresh_materialized_view_concurrently",
-		"alter_materialized_view", "alter_table_add_column_rewrite", "alter_table_set_expression", "alter_table_set_data_type",
-		"alter_table_set_data_type_using", "alter_table_set_logged", "alter_table_set_unlogged", "alter_table_set_access_method",
-		"alter_table_set_tablespace", "alter_table_drop_constraint", "alter_table_drop_identity", "alter_type_alter_attribute",
-		"create_extension", "alter_extension")
-)
-
-func classes(all ...policy.Class) map[policy.Class]bool {
-	set := map[policy.Class]bool{}
-	for _, c := range all {
-		set[c] = true
-	}
-	return set
-}
-
-// temporary reports whether tables belong to the session alone.
-func temporary(tables []policy.Table) bool {
-	return len(tables) > 0 && !slices.ContainsFunc(tables, func(t policy.Table) bool { return !t.Temporary && t.Schema != "pg_temp" })
-}
-
-// locked reports whether a statement that the statement gate let pass accounts
-// for a lock on the table. Of what is gone there is no name: DROP leaves such
-// locks, and so does the copy by which ALTER TABLE writes a table anew.
-func (w *work) locked(t impact.Table) bool {
-	if t.Name.Name == "" {
-		return w.leaves
-	}
-	return slices.ContainsFunc(w.locks, func(l policy.Table) bool {
-		return (l.Name == t.Name.Name && (l.Schema == "" || l.Schema == t.Schema)) ||
-			(l.Name == t.Root.Name && (l.Schema == "" || l.Schema == t.Root.Schema))
-	})
 }
 
 // sees counts what command tags say a message has changed.
@@ -297,6 +227,14 @@ func codeAlone(f *policy.Facts) bool {
 	return slices.ContainsFunc(f.Actions, func(a policy.Action) bool {
 		return a.Class == "do" || a.Class == "call" || a.Class == policy.ClassUnknown || a.Class == policy.ClassUnparsed
 	})
+}
+
+// approve notes what a statement did that people have approved by itself. It is no
+// leave for what else the transaction did.
+func (w *work) approve(did *policy.Impact) {
+	w.approved.Tables = slices.Clone(w.approved.Tables) // the approved numbers may be shown elsewhere
+	w.approved.Add(did)
+	w.exact = false
 }
 
 // beyond is what was changed beyond what people have approved already.

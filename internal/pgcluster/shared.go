@@ -20,13 +20,14 @@ var shared struct {
 }
 
 // Shared is the one cluster that the tests of a package use together, started
-// when the first of them asks. The package's TestMain must be Main.
+// when the first of them asks. PREPARE TRANSACTION works there, which the server does
+// not let it by default. The package's TestMain must be Main.
 func Shared(t TB) *Cluster {
 	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.cluster == nil && shared.err == nil {
-		shared.cluster, shared.err = Start(context.Background(), Options{})
+		shared.cluster, shared.err = Start(context.Background(), Options{Settings: map[string]string{"max_prepared_transactions": "4"}})
 	}
 	if shared.err != nil {
 		t.Fatalf("start the tests' PostgreSQL: %v", shared.err)

@@ -109,15 +109,24 @@ type Table struct {
 	// be asked for when the transaction has been rolled back.
 	Kind      string
 	Temporary bool
-	// Created is in this transaction, so that nothing of it is lost; not known after
-	// the end of the subtransaction that did it.
+	// Created is in this transaction, so that nothing of it is lost.
 	Created   bool
 	Exclusive bool // TRUNCATE, DROP, most of ALTER TABLE, LOCK TABLE
+	// Refilled says of an Exclusive table that the file it has now cannot be that of
+	// its rows, unless they were written anew; Shrunk that it cannot even hold them.
+	// Neither is known of a table of which the statistics have seen no rows.
+	Refilled, Shrunk bool
+	// HeldRows says of what is gone that it was a table that had rows. Without it, it
+	// may have been an index, a view, a copy under way, or a TOAST table.
+	HeldRows bool
 
 	Inserted, Updated, Deleted int64
 
-	// Rows is an estimate, that of ANALYZE or else of the statistics, which are
-	// those of before the transaction; -1 is unknown.
+	// Rows is an estimate, of before the transaction; -1 is unknown. It is the smaller
+	// one of what VACUUM or ANALYZE has counted, which is stale when much was deleted
+	// since, and of the statistics, which are not. But these count from their reset, as
+	// by a crash or a failover, and so they have a say only where they have seen a
+	// VACUUM or ANALYZE of the table, or there was none.
 	Rows  float64
 	Pages int
 	// Root is the partitioned table of a partition.
@@ -170,7 +179,6 @@ type cursor struct{ Name, Statement string }
 // lock is one that the session holds; a table can have several.
 type lock struct {
 	Mode      string
-	XID       *string // of the transaction or subtransaction that is locked
 	OID       *uint32
 	Object    []string // schema and name
 	Kind      string
@@ -180,14 +188,20 @@ type lock struct {
 	Heap      bool
 	Rows      *float64
 	Live      float64
+	Analyzed  int64
+	Vacuumed  int64
+	Updated   int64
+	Refiled   bool
+	Size      *float64
 	Pages     int
 	Root      []string
-	MadeBy    *string `json:"made_by"`
+	Made      bool
 	Deferred  bool
 }
 
 const (
 	accessExclusive  = "AccessExclusiveLock"
+	minTuple         = 28   // bytes that a row takes in a file, at least: its header and its line pointer
 	largeObjects     = 2613 // pg_largeobject
 	largeObjectsMeta = 2995 // pg_largeobject_metadata
 )
@@ -227,27 +241,20 @@ func DecodeMeasurement(hexadecimal []byte) (*Measurement, error) {
 
 // add reads what the locks say.
 func (m *Measurement) add(locks []lock) error {
-	var transactions []string // the transaction's ID and those of its subtransactions
 	catalogIndex := false
 	held := map[uint32]lock{}
 	for _, l := range locks {
-		switch {
-		case l.XID != nil:
-			transactions = append(transactions, *l.XID)
-		case l.OID != nil:
-			if len(l.Counts) != 3 {
-				return fmt.Errorf("read the measurement: a table without counts")
-			}
-			catalogIndex = catalogIndex || l.Catalog && l.Kind == "i"
-			m.Deferred = m.Deferred || l.Deferred
-			if before, ok := held[*l.OID]; !ok || before.Mode != accessExclusive {
-				held[*l.OID] = l
-			}
+		if l.OID == nil || len(l.Counts) != 3 {
+			return fmt.Errorf("read the measurement: a table without counts")
+		}
+		catalogIndex = catalogIndex || l.Catalog && l.Kind == "i"
+		m.Deferred = m.Deferred || l.Deferred
+		if before, ok := held[*l.OID]; !ok || before.Mode != accessExclusive {
+			held[*l.OID] = l
 		}
 	}
 	for oid, l := range held {
 		t := l.table(oid)
-		t.Created = l.MadeBy != nil && slices.Contains(transactions, *l.MadeBy)
 		switch l.Kind {
 		case "S":
 			m.Sequences = append(m.Sequences, t.Name)
@@ -270,14 +277,24 @@ func (m *Measurement) add(locks []lock) error {
 
 func (l lock) table(oid uint32) Table {
 	t := Table{OID: oid, Name: name(l.Object), Kind: l.Kind, Temporary: l.Temporary, Exclusive: l.Mode == accessExclusive,
-		Rows: -1, Pages: l.Pages, Root: name(l.Root)}
+		Rows: -1, Pages: l.Pages, Root: name(l.Root), Created: l.Made}
 	for i, count := range []*int64{&t.Inserted, &t.Updated, &t.Deleted} {
 		if l.Counts[i] != nil {
 			*count = *l.Counts[i]
 		}
 	}
+	unknown := l.Rows == nil || *l.Rows < 0
+	if t.Exclusive && l.Size != nil {
+		t.Shrunk = l.Live > *l.Size/minTuple
+		t.Refilled = t.Shrunk || unknown && l.Refiled && l.Live > 0
+	}
+	t.HeldRows = l.Kind == "" && l.Live > 0 && l.Analyzed+l.Updated > 0
 	switch {
-	case l.Rows != nil && *l.Rows >= 0:
+	case t.Shrunk: // what was counted since is what is left
+		t.Rows = l.Live
+	case !unknown && l.Live > 0 && l.Analyzed+l.Vacuumed > 0:
+		t.Rows = min(*l.Rows, l.Live)
+	case !unknown:
 		t.Rows = *l.Rows
 	case l.Live > 0:
 		t.Rows = l.Live
@@ -298,6 +315,17 @@ func (m *Measurement) addLargeObjects(oid uint32, name string, counts []int64) {
 	if t.changed() > 0 {
 		m.Tables = append(m.Tables, t)
 	}
+}
+
+// Gone lists the relations that are locked and have no name any more.
+func (m *Measurement) Gone() []uint32 {
+	var all []uint32
+	for _, t := range m.Tables {
+		if t.Exclusive && t.Kind == "" {
+			all = append(all, t.OID)
+		}
+	}
+	return all
 }
 
 // Since is what was done after another measurement of the same session, with no
