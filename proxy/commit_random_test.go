@@ -396,7 +396,10 @@ func (w *gatedWorld) session(t *testing.T) string {
 	case direct == gated && w.direct.exec(t, w.contents()) != w.gated.exec(t, w.contents()):
 		wrong = "what was done is not what was said"
 	}
-	if strings.Contains(direct, "the end") && !strings.Contains(gated, "the end") {
+	// What a refused batch would have parsed is not there: a client that goes on as if
+	// it were may run a COPY of before instead, and break its protocol.
+	breach := strings.Contains(gated, "during COPY from stdin") && notMeasurable.MatchString(gated)
+	if strings.Contains(direct, "the end") && !strings.Contains(gated, "the end") && !breach {
 		wrong += "; the session was ended"
 	}
 	for _, e := range w.logged.TakeAll() {

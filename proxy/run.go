@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"slices"
+	"time"
 
 	"github.com/pgsluice/pgsluice/policy"
 	"github.com/pgsluice/pgsluice/policy/approval"
@@ -146,6 +148,30 @@ func (s *session) awaitSegment(r *run) (data bool, err error) {
 			s.toServer.following = r
 			return data, err
 		}
+		if err := s.unanswerable(); err != nil {
+			return false, err
+		}
+	}
+}
+
+// unanswerable waits for the end of a session whose server owes nothing more, though
+// it has not answered all: a client that breaks the protocol among COPY data has had
+// its Sync read as one of them, and the server ends the session for it. It reports
+// nothing where there is still something owed.
+func (s *session) unanswerable() error {
+	s.mu.Lock()
+	waiting := s.q.empty() && !s.q.copyIn
+	s.mu.Unlock()
+	if !waiting {
+		return nil
+	}
+	limit := time.NewTimer(askLimit)
+	defer limit.Stop()
+	select {
+	case <-s.gone:
+		return io.EOF
+	case <-limit.C:
+		return errors.New("the server owes nothing more, and has not ended its answer")
 	}
 }
 
