@@ -116,7 +116,7 @@ func (w *gatedWorld) approveAll(t *testing.T) {
 		for ctx.Err() == nil {
 			asked, _ := w.proxy.service.List(ctx, approval.Filter{States: []approval.State{approval.Pending}})
 			for _, q := range asked {
-				w.proxy.service.Approve(ctx, q.ID, "bob", "psql", "all of it") //nolint:errcheck // the client may have gone
+				w.proxy.service.Approve(ctx, q.ID, "bob", "psql", "all of it") // the client may have gone
 			}
 			select {
 			case <-ctx.Done():

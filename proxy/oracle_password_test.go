@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -105,7 +106,7 @@ func sentAway(t *testing.T, addr, user string, answers [][]byte) (said string) {
 		frame, err := readFrame(reader)
 		switch {
 		case err != nil:
-			if e, ok := err.(net.Error); ok && e.Timeout() {
+			if e := net.Error(nil); errors.As(err, &e) && e.Timeout() {
 				said += "still open\n"
 			}
 			return said

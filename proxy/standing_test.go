@@ -208,13 +208,13 @@ func TestStandingGrantInABlock(t *testing.T) {
 					}
 					for _, sql := range test.statements {
 						if _, err := c.Exec(t.Context(), sql, mode); err != nil {
-							c.Exec(t.Context(), "ROLLBACK") //nolint:errcheck // it has failed
+							c.Exec(t.Context(), "ROLLBACK") // it has failed
 							return err
 						}
 					}
 					_, err := c.Exec(t.Context(), "COMMIT")
 					if err != nil {
-						c.Exec(t.Context(), "ROLLBACK") //nolint:errcheck // it has failed
+						c.Exec(t.Context(), "ROLLBACK") // it has failed
 					}
 					return err
 				}
