@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"slices"
-	"time"
 
 	"github.com/pgsluice/pgsluice/policy"
 	"github.com/pgsluice/pgsluice/policy/approval"
@@ -151,27 +149,6 @@ func (s *session) awaitSegment(r *run) (data bool, err error) {
 		if err := s.unanswerable(); err != nil {
 			return false, err
 		}
-	}
-}
-
-// unanswerable waits for the end of a session whose server owes nothing more, though
-// it has not answered all: a client that breaks the protocol among COPY data has had
-// its Sync read as one of them, and the server ends the session for it. It reports
-// nothing where there is still something owed.
-func (s *session) unanswerable() error {
-	s.mu.Lock()
-	waiting := s.q.empty() && !s.q.copyIn
-	s.mu.Unlock()
-	if !waiting {
-		return nil
-	}
-	limit := time.NewTimer(askLimit)
-	defer limit.Stop()
-	select {
-	case <-s.gone:
-		return io.EOF
-	case <-limit.C:
-		return errors.New("the server owes nothing more, and has not ended its answer")
 	}
 }
 

@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"time"
 )
 
 // While the effect of a statement is being measured its answer is kept back: the
@@ -238,6 +241,27 @@ func (s *session) askForData() (bool, error) {
 	s.kept, s.copying = &withheld{shown: true}, true
 	s.mu.Unlock()
 	return true, s.toClient(w.frames)
+}
+
+// unanswerable waits for the end of a session whose server owes nothing more, though
+// it has not answered all: a client that breaks the protocol among COPY data has had
+// its Sync read as one of them, and the server ends the session for it. It reports
+// nothing where there is still something owed.
+func (s *session) unanswerable() error {
+	s.mu.Lock()
+	waiting := s.q.empty() && !s.q.copyIn
+	s.mu.Unlock()
+	if !waiting {
+		return nil
+	}
+	limit := time.NewTimer(askLimit)
+	defer limit.Stop()
+	select {
+	case <-s.gone:
+		return io.EOF
+	case <-limit.C:
+		return errors.New("the server owes nothing more, and has not ended its answer")
+	}
 }
 
 // showKept ends the keeping back and gives the client what was kept.
