@@ -153,7 +153,7 @@ func (s *session) judged(i *policy.Impact) verdictOf {
 		left = &policy.Impact{}
 	case t.work.exact: // what people saw is all that they approved
 	default:
-		left = beyond(i, &t.work.approved).WithGranted(granted)
+		left = beyond(i, &t.work.approved)
 	}
 	pol := s.p.c.Policy()
 	t.session.Now = time.Now()

@@ -146,7 +146,7 @@ func (s *session) awaitSegment(r *run) (data bool, err error) {
 			s.toServer.following = r
 			return data, err
 		}
-		if err := s.unanswerable(); err != nil {
+		if err := s.unanswerable(r); err != nil {
 			return false, err
 		}
 	}

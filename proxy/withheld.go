@@ -246,10 +246,10 @@ func (s *session) askForData() (bool, error) {
 // unanswerable waits for the end of a session whose server owes nothing more, though
 // it has not answered all: a client that breaks the protocol among COPY data has had
 // its Sync read as one of them, and the server ends the session for it. It reports
-// nothing where there is still something owed.
-func (s *session) unanswerable() error {
+// nothing where there is still something owed, or the answer has come meanwhile.
+func (s *session) unanswerable(r *run) error {
 	s.mu.Lock()
-	waiting := s.q.empty() && !s.q.copyIn
+	waiting := s.q.empty() && !s.q.copyIn && s.segments < r.expected
 	s.mu.Unlock()
 	if !waiting {
 		return nil

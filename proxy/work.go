@@ -237,26 +237,10 @@ func (w *work) approve(did *policy.Impact) {
 	w.exact = false
 }
 
-// beyond is what was changed beyond what people have approved already.
+// beyond is what was changed beyond what people have approved already. What cannot be
+// measured stays: the approval was of another such statement.
 func beyond(i, approved *policy.Impact) *policy.Impact {
-	if len(approved.Tables) == 0 {
-		return i
-	}
-	left := &policy.Impact{Unmeasured: i.Unmeasured, Estimated: i.Estimated}
-	for _, t := range i.Tables {
-		for _, a := range approved.Tables {
-			if a.Table.Schema == t.Table.Schema && a.Table.Name == t.Table.Name {
-				t.Inserted = max(t.Inserted-a.Inserted, 0)
-				t.Updated = max(t.Updated-a.Updated, 0)
-				t.Deleted = max(t.Deleted-a.Deleted, 0)
-				t.Locked = t.Locked && !a.Locked
-			}
-		}
-		if t.Inserted+t.Updated+t.Deleted > 0 || t.Locked {
-			left.Tables = append(left.Tables, t)
-		}
-	}
-	return left
+	return i.Less(&policy.Impact{Tables: approved.Tables})
 }
 
 // coveredBy reports whether an impact is nowhere more than what was approved.

@@ -35,7 +35,6 @@ func gate(ctx context.Context, c *pgcluster.Cluster, o options, direct, sluice t
 	for repetition := range o.repetitions {
 		for i, change := range changes {
 			path := filepath.Join(c.Dir, fmt.Sprintf("change%d.sql", i))
-			// No client of these is to wait for another one's row.
 			script := fmt.Sprintf("\\set a random(1, %d)\n%s", o.scale*100_000-1, change.script)
 			if err := os.WriteFile(path, []byte(script), 0o644); err != nil {
 				return fmt.Errorf("write a script: %w", err)

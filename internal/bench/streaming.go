@@ -160,8 +160,11 @@ func copyIn(ctx context.Context, t target, o options) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	started := make([]byte, 5)
-	if _, err := io.ReadFull(conn, started); err != nil || started[0] != 'G' {
-		return fmt.Errorf("the server began no COPY: %q, %w", started[0], err)
+	if _, err := io.ReadFull(conn, started); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if started[0] != 'G' {
+		return fmt.Errorf("begin: the server answered with %q", started[0])
 	}
 	if _, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(started[1:]))-4); err != nil {
 		return fmt.Errorf("begin: %w", err)
