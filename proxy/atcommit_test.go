@@ -322,9 +322,10 @@ func TestWhoWaitsForAHold(t *testing.T) {
 
 	row := connectTo(t, cluster.DSN(db, "erin"))
 	updated := executing(t, row, "UPDATE accounts SET name = 'x' WHERE id = 5")
-	untilRunning(t, cluster, db, "UPDATE accounts%")
+	untilWaiting(t, cluster, db, 1)
 	second := connectTo(t, cluster.DSN(db, "erin"))
 	behind := executing(t, second, "UPDATE accounts SET name = 'y' WHERE id = 5")
+	untilWaiting(t, cluster, db, 2)
 	table := connectTo(t, cluster.DSN(db, cluster.Superuser))
 	locked := executing(t, table, "BEGIN; LOCK TABLE accounts; COMMIT")
 	deadline := time.Now().Add(30 * time.Second)
@@ -471,7 +472,8 @@ func TestLocksAreBounded(t *testing.T) {
 func untilWaiting(t *testing.T, cluster *pgcluster.Cluster, db string, n int) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
-	for psql(t, cluster, cluster.DSN(db, cluster.Superuser), "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE NOT granted AND datname = current_database()") != fmt.Sprint(n) {
+	for psql(t, cluster, cluster.DSN(db, cluster.Superuser), "SELECT count(*) FROM pg_stat_activity "+
+		"WHERE datname = current_database() AND wait_event_type = 'Lock'") != fmt.Sprint(n) {
 		if time.Now().After(deadline) {
 			t.Fatalf("there are not %d who wait", n)
 		}

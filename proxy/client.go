@@ -24,32 +24,33 @@ const (
 // fromClient relays the client to the server until one of them ends. It returns
 // nil when the client said Terminate or closed its side.
 func (s *session) fromClient(ctx context.Context) error {
+	s.toServer.in = make([]byte, clientBuffer)
+	return s.pump(s.client, func(read reading) (over bool, err error) { return s.readClient(ctx, read) })
+}
+
+// readClient reads once and works on what has come.
+func (s *session) readClient(ctx context.Context, read reading) (over bool, err error) {
 	t := &s.toServer
-	t.in = make([]byte, clientBuffer)
-	for {
-		n, err := s.client.Read(t.in[t.w:])
-		t.w += n
-		if n > 0 {
-			if t.w-t.r == n && s.p.isDraining() && s.idle() {
-				return stopping() // else a client that never pauses would never be drained
-			}
-			terminated, err := s.clientSaid(ctx)
-			if err != nil || terminated {
-				return err
-			}
+	n, err := read(t.in[t.w:])
+	t.w += n
+	if n > 0 {
+		if t.w-t.r == n && s.p.isDraining() && s.idle() {
+			return true, stopping() // else a client that never pauses would never be drained
 		}
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := s.woken(ctx); err != nil {
-				return err
-			}
-		default:
-			return fmt.Errorf("read from client: %w", err)
+		terminated, err := s.clientSaid(ctx)
+		if err != nil || terminated {
+			return true, err
 		}
 	}
+	switch {
+	case err == nil, errors.Is(err, errNothing):
+		return false, nil
+	case errors.Is(err, io.EOF):
+		return true, nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return false, s.woken(ctx)
+	}
+	return true, fmt.Errorf("read from client: %w", err)
 }
 
 // woken is called when a Read timed out: the log-in took too long, the session is
@@ -204,6 +205,7 @@ func (s *session) authenticated() bool {
 func (s *session) waitReady() (asked bool, err error) {
 	late := time.NewTimer(startupTimeout)
 	defer late.Stop()
+	s.p.loop.mayWait()
 	for {
 		select {
 		case <-s.ready:

@@ -20,6 +20,7 @@ type Proxy struct {
 	c         Config
 	tls       atomic.Pointer[TLS]
 	verifiers verifiers // nil: the server authenticates clients
+	loop      eventLoop
 
 	mu       sync.Mutex
 	open     int                      // sessions, those that still log in included
@@ -82,6 +83,7 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 	p.accept(ctx, l)
 	p.Drain()
 	p.all.Wait()
+	p.loop.close()
 	if p.verifiers != nil {
 		p.verifiers.close()
 	}

@@ -56,7 +56,8 @@ func (s *session) authenticate(ctx context.Context) (authenticatedClient, error)
 	if s.p.verifiers == nil {
 		return authenticatedClient{}, nil
 	}
-	stop := context.AfterFunc(ctx, func() { s.client.Close() })
+	client := s.client // which is another one later
+	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
 	user := s.toServer.session.User
 	v, known, err := s.p.verifiers.verifier(ctx, user)

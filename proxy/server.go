@@ -57,21 +57,25 @@ type finished struct {
 // through as runs of whole messages without being decoded.
 func (s *session) fromServer() error {
 	r := serverReader{buf: make([]byte, serverBuffer), negotiated: s.p.verifiers != nil}
-	for {
-		n, err := s.server.Read(r.buf[r.w:])
-		if n > 0 {
-			full := r.w+n == len(r.buf)
-			r.w += n
-			owes, err := s.relay(&r)
-			if err != nil {
-				return err
-			}
-			r.resize(full, owes)
-		}
+	return s.pump(s.server, func(read reading) (over bool, err error) { return false, s.readServer(&r, read) })
+}
+
+// readServer reads once and works on what has come.
+func (s *session) readServer(r *serverReader, read reading) error {
+	n, err := read(r.buf[r.w:])
+	if n > 0 {
+		full := r.w+n == len(r.buf)
+		r.w += n
+		owes, err := s.relay(r)
 		if err != nil {
-			return fmt.Errorf("read from server: %w", err)
+			return err
 		}
+		r.resize(full, owes)
 	}
+	if err != nil && !errors.Is(err, errNothing) {
+		return fmt.Errorf("read from server: %w", err)
+	}
+	return nil
 }
 
 // bulkBuffers are lent to sessions whose server sends much. With 16 KiB of its own

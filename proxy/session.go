@@ -115,8 +115,14 @@ func (s *session) run(ctx context.Context) error {
 		fatal(s.client, noServer(s.p.c.Server))
 		return err
 	}
-	s.server, s.serverTLS = server, secured
-	defer server.Close()
+	if s.server, s.serverTLS = server, secured; !s.clientTLS && !secured {
+		if err := s.joinLoop(); err != nil {
+			fatal(s.client, err)
+			return err
+		}
+	}
+	defer s.client.Close()
+	defer s.server.Close()
 	stop := context.AfterFunc(ctx, s.cutOff)
 	defer stop()
 
@@ -153,7 +159,7 @@ func (s *session) run(ctx context.Context) error {
 		default:
 			s.sayFatal(clientErr)
 		}
-		server.Close()
+		s.server.Close()
 	}
 	serverErr := <-serverDone
 	s.abandon(context.WithoutCancel(ctx))
@@ -245,6 +251,7 @@ func (s *session) abandon(ctx context.Context) {
 
 // finish records the outcome of what ran on a grant.
 func (s *session) finish(ctx context.Context, f finished) {
+	s.p.loop.mayWait()
 	if err := f.grant.Finish(ctx, f.state, f.outcome); err != nil {
 		s.p.c.Log.Error("outcome not recorded", zap.Int64("request", f.grant.Request().ID), zap.Error(err))
 	}
@@ -338,4 +345,46 @@ func (s *session) noteParameter(frame []byte) error {
 		s.settings.searchPath = string(value)
 	}
 	return nil
+}
+
+// joinLoop gives both connections to the event loop. Under TLS there is nothing in it:
+// what waits for whole records is crypto/tls.
+func (s *session) joinLoop() error {
+	client, err := s.p.loop.take(s.client)
+	if err == nil {
+		s.client = client
+		var server net.Conn
+		if server, err = s.p.loop.take(s.server); err == nil {
+			s.server = server
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("join the event loop: %w", err)
+	}
+	return nil
+}
+
+// reading reads, as Read of net.Conn; or errNothing, where it does not wait.
+type reading = func([]byte) (int, error)
+
+// errNothing says that there is nothing to read now.
+var errNothing = errors.New("nothing to read")
+
+// pump lets step read from conn and work on what it has read, until it says that it
+// is over.
+func (s *session) pump(conn net.Conn, step func(reading) (over bool, err error)) error {
+	if c, ok := conn.(*loopConn); ok {
+		return c.serve(func(read reading) (over bool, err error) {
+			err = s.recovered(func() (err error) {
+				over, err = step(read)
+				return err
+			})
+			return over, err
+		})
+	}
+	for {
+		if over, err := step(conn.Read); over || err != nil {
+			return err
+		}
+	}
 }

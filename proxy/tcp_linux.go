@@ -14,16 +14,14 @@ import (
 // the kernel from probing. At other times a client that just does not read
 // (tcp(7): "or buffered data may remain untransmitted") must not be cut off.
 func giveUpAfter(conn net.Conn, d time.Duration) {
-	t := tcpOf(conn)
-	if t == nil {
-		return
-	}
-	raw, err := t.SyscallConn()
-	if err != nil {
-		return
-	}
-	// Without it the client is only given up later.
-	_ = raw.Control(func(fd uintptr) {
+	set := func(fd uintptr) { // without it the client is only given up later
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
-	})
+	}
+	if c, ok := conn.(*loopConn); ok {
+		c.control(set)
+	} else if t := tcpOf(conn); t != nil {
+		if raw, err := t.SyscallConn(); err == nil {
+			_ = raw.Control(set)
+		}
+	}
 }

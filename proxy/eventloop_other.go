@@ -1,0 +1,14 @@
+//go:build !linux
+
+package proxy
+
+import "net"
+
+// eventLoop leaves connections to the runtime where there is no epoll.
+type eventLoop struct{}
+
+func (*eventLoop) close() {}
+
+func (*eventLoop) mayWait() {}
+
+func (*eventLoop) take(conn net.Conn) (net.Conn, error) { return conn, nil }
