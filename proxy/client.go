@@ -16,6 +16,9 @@ const (
 	// surely coming, so that a statement in it can be held before any of it has
 	// reached the server.
 	maxStaged = 256 << 10
+	// longMessage is from where on a message may take so long to judge that other
+	// sessions had to wait for it: 10 KiB of SQL take about a millisecond.
+	longMessage = 4 << 10
 	// maxOwed bounds the answers owed: a client that pipelines without end
 	// waits, as it would for the server's buffers.
 	maxOwed = 1 << 18
@@ -205,7 +208,7 @@ func (s *session) authenticated() bool {
 func (s *session) waitReady() (asked bool, err error) {
 	late := time.NewTimer(startupTimeout)
 	defer late.Stop()
-	s.p.loop.mayWait()
+	s.loop.mayWait()
 	for {
 		select {
 		case <-s.ready:
@@ -255,6 +258,9 @@ func (s *session) passCopyData() error {
 // message stages one whole message, or what stands for it.
 func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 	t := &s.toServer
+	if len(frame) > longMessage {
+		s.loop.mayWait()
+	}
 	if t.following != nil {
 		return s.whileCopying(ctx, typ, frame)
 	}

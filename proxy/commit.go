@@ -187,7 +187,7 @@ func (s *session) charge(ctx context.Context, v *verdictOf) error {
 		}
 		charges = append(charges, charge)
 	}
-	s.p.loop.mayWait()
+	s.loop.mayWait()
 	spent, refused, err := s.p.c.Approvals.Spend(ctx, charges)
 	switch {
 	case err != nil:

@@ -198,8 +198,8 @@ func (l *eventLoop) wakeWatch() {
 	}
 }
 
-// take makes conn one of the loop's, if it is a bare connection of the kernel's.
-// What it was is closed.
+// take makes conn one of the loop's, if it is a bare connection of the kernel's; what
+// it was is closed then. With an error conn is as it was.
 func (l *eventLoop) take(conn net.Conn) (net.Conn, error) {
 	under := conn
 	if passedOn, ok := conn.(*relayedConn); ok {
@@ -210,31 +210,27 @@ func (l *eventLoop) take(conn net.Conn) (net.Conn, error) {
 		return conn, nil
 	}
 	if l.starting.Do(func() { l.failed = l.start() }); l.failed != nil {
-		return nil, l.failed
+		return conn, l.failed
 	}
 	raw, err := bare.SyscallConn()
 	if err != nil {
-		return nil, fmt.Errorf("find the descriptor: %w", err)
+		return conn, fmt.Errorf("find the descriptor: %w", err)
 	}
 	fd := -1
 	if cerr := raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }); cerr != nil {
 		err = cerr
 	}
 	if err != nil {
-		return nil, fmt.Errorf("duplicate the descriptor: %w", err)
+		return conn, fmt.Errorf("duplicate the descriptor: %w", err)
 	}
-	c := &loopConn{
-		loop: l, fd: fd, local: conn.LocalAddr(), remote: conn.RemoteAddr(),
-		readable: make(chan struct{}, 1), writable: make(chan struct{}, 1), closed: make(chan struct{}),
-	}
-	c.reading.over, c.writing.over = make(chan struct{}), make(chan struct{})
-	conn.Close() // also takes it from the runtime's epoll
+	c := newLoopConn(l, fd, conn)
 	l.mu.Lock()
 	l.conns[int32(fd)] = c
 	l.mu.Unlock()
 	if err := l.wait(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
 		c.Close()
-		return nil, err
+		return conn, err
 	}
+	conn.Close() // which takes it from the runtime's epoll
 	return c, nil
 }

@@ -412,7 +412,7 @@ func (s *session) refuseRecorded(ctx context.Context, g gated, j judgement, r *r
 
 // record writes an answer to the audit log, before it takes effect.
 func (s *session) record(ctx context.Context, kind string, d policy.Decision, text string) error {
-	s.p.loop.mayWait()
+	s.loop.mayWait()
 	err := s.p.c.Approvals.Note(ctx, approval.Event{
 		Kind: kind, Rule: d.ID(), Verdict: kind, PolicyHash: s.p.c.Policy().Hash(),
 		Login: s.toServer.session.User, Database: s.toServer.session.Database,

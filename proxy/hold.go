@@ -128,7 +128,7 @@ func (s *session) boundBy(grant *approval.Grant, h held) error {
 // end. It returns a grant, or what the client is to be told, or an error that
 // ends the session.
 func (s *session) seekApproval(ctx context.Context, h *hold, first held) (*approval.Grant, *refusal, error) {
-	s.p.loop.mayWait()
+	s.loop.mayWait()
 	ctx, done := context.WithCancel(ctx)
 	defer done()
 	d, err := s.dryRun(first)

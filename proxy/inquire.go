@@ -255,7 +255,7 @@ func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
 	limit := time.NewTimer(askLimit)
 	defer limit.Stop()
 	for answered := false; !answered; {
-		s.p.loop.mayWait()
+		s.loop.mayWait()
 		select {
 		case <-q.settled:
 			answered = true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"runtime/debug"
 	"sort"
 	"sync"
@@ -20,7 +21,7 @@ type Proxy struct {
 	c         Config
 	tls       atomic.Pointer[TLS]
 	verifiers verifiers // nil: the server authenticates clients
-	loop      eventLoop
+	loops     []eventLoop
 
 	mu       sync.Mutex
 	open     int                      // sessions, those that still log in included
@@ -52,6 +53,7 @@ func New(c Config) (*Proxy, error) {
 	p := &Proxy{
 		c: c, sessions: map[string]*session{}, cancels: map[uint32]*session{}, starting: map[netip.Prefix]*comers{},
 		draining: make(chan struct{}), empty: make(chan struct{}),
+		loops: make([]eventLoop, max(1, runtime.GOMAXPROCS(0)/2)), // the other half is for what waits, TLS and the runtime
 	}
 	if err := p.SetTLS(c.TLS); err != nil {
 		return nil, err
@@ -83,7 +85,9 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 	p.accept(ctx, l)
 	p.Drain()
 	p.all.Wait()
-	p.loop.close()
+	for i := range p.loops {
+		p.loops[i].close()
+	}
 	if p.verifiers != nil {
 		p.verifiers.close()
 	}
@@ -177,10 +181,12 @@ func (p *Proxy) serveConn(ctx context.Context, raw net.Conn) {
 		return
 	}
 	defer loggedIn()
-	if err := conn.SetDeadline(time.Now().Add(startupTimeout)); err != nil {
+	until := time.Now().Add(startupTimeout)
+	if err := conn.SetDeadline(until); err != nil {
 		return
 	}
 	h, err := p.greet(conn)
+	h.until = until
 	switch {
 	case err != nil:
 		fatal(h.conn, err)

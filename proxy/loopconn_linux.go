@@ -13,9 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loopConn is a connection whose bytes an eventLoop waits for. It is a net.Conn of
-// which one goroutine at a time may read; besides, serve works on what comes within
-// the loop.
+// loopConn is a connection whose bytes an eventLoop waits for. It is a net.Conn;
+// besides, serve works on what comes within the loop.
 type loopConn struct {
 	loop          *eventLoop
 	fd            int
@@ -32,7 +31,15 @@ type loopConn struct {
 
 	turn func() bool // works on what there is to read; false: it is over
 	at   atomic.Int32
-	more bool // the last read may have left something: whose turn it is may ask
+	more atomic.Bool // the last read may have left something
+}
+
+func newLoopConn(l *eventLoop, fd int, was net.Conn) *loopConn {
+	return &loopConn{
+		loop: l, fd: fd, local: was.LocalAddr(), remote: was.RemoteAddr(),
+		closed: make(chan struct{}), readable: make(chan struct{}, 1), writable: make(chan struct{}, 1),
+		reading: deadline{over: make(chan struct{})}, writing: deadline{over: make(chan struct{})},
+	}
 }
 
 // closing in users says that the descriptor is closed once nobody uses it: its
@@ -106,6 +113,14 @@ func (c *loopConn) work() {
 // streams must not keep others waiting.
 const manyReads = 4
 
+// serve serves conn, if it is a loop's.
+func serve(conn net.Conn, step func(reading) (over bool, err error)) (served bool, err error) {
+	if c, ok := conn.(*loopConn); ok {
+		return true, c.serve(step)
+	}
+	return false, nil
+}
+
 // serve calls step, with what reads without waiting, whenever there may be something
 // to read, a deadline has passed or the connection was closed. It returns when step
 // says that it is over.
@@ -119,7 +134,7 @@ func (c *loopConn) serve(step func(reading) (over bool, err error)) error {
 				result <- err
 				return false
 			}
-			if !c.more {
+			if !c.more.Load() {
 				return true
 			}
 			if reads == manyReads {
@@ -164,7 +179,7 @@ func (c *loopConn) release() {
 
 // readNow reads without waiting.
 func (c *loopConn) readNow(b []byte) (int, error) {
-	c.more = true
+	c.more.Store(true)
 	if c.reading.passed() {
 		return 0, c.failed("read", os.ErrDeadlineExceeded)
 	}
@@ -178,7 +193,7 @@ func (c *loopConn) readNow(b []byte) (int, error) {
 	c.release()
 	switch {
 	case err == unix.EAGAIN:
-		c.more = false
+		c.more.Store(false)
 		return 0, errNothing
 	case err != nil:
 		return 0, c.failed("read", os.NewSyscallError("read", err))
@@ -187,7 +202,7 @@ func (c *loopConn) readNow(b []byte) (int, error) {
 	}
 	// Fewer bytes than there is room for were all (epoll(7), "Questions and answers");
 	// what comes behind them, the end too, is an event of its own.
-	c.more = n == len(b) || c.ended.Load()
+	c.more.Store(n == len(b) || c.ended.Load())
 	return n, nil
 }
 
@@ -196,6 +211,9 @@ func (c *loopConn) Read(b []byte) (int, error) {
 	for {
 		n, err := c.readNow(b)
 		if err != errNothing {
+			if c.more.Load() {
+				put(c.readable) // for whoever else reads
+			}
 			return n, err
 		}
 		c.loop.mayWait()

@@ -26,18 +26,22 @@ import (
 // client (server.go). What both need is under mu. One owner goroutine with two
 // readers that hand over by channel would be simpler to reason about, but the
 // hops cost 15 % of a round trip with two clients and 5 % with eight (BenchmarkJoin
-// in bench_test.go).
+// in bench_test.go). Without TLS neither waits by itself: an event loop lends them
+// its goroutine while there is something to read (eventloop_linux.go), so "the
+// client goroutine" is whoever has its turn.
 type session struct {
 	p     *Proxy
 	id    string
 	began time.Time
 	start *startup
 
+	loop                 *eventLoop // reads both connections, if neither has TLS
 	client, server       net.Conn
 	clientTLS, serverTLS bool
 	binding              []byte // of the client's TLS connection, for SCRAM
 	certified            string // the common name of the client's certificate
 
+	until    time.Time
 	loggedIn func() // the client has logged in: it is no longer one of those who might never
 
 	toServer stage         // the client goroutine's
@@ -82,12 +86,12 @@ type settings struct {
 func newSession(p *Proxy, h hello, loggedIn func()) *session {
 	p.mu.Lock()
 	p.next++
-	id := strconv.FormatUint(p.next, 10)
+	id, loop := strconv.FormatUint(p.next, 10), &p.loops[p.next%uint64(len(p.loops))]
 	p.mu.Unlock()
 	now := time.Now()
 	s := &session{
 		p: p, id: now.UTC().Format("20060102T150405") + "-" + id, began: now, start: h.start,
-		client: h.conn, clientTLS: h.tls, binding: h.binding, certified: h.certified, loggedIn: loggedIn,
+		loop: loop, client: h.conn, clientTLS: h.tls, binding: h.binding, certified: h.certified, until: h.until, loggedIn: loggedIn,
 		gone: make(chan struct{}), ready: make(chan struct{}), prompts: make(chan struct{}, 1),
 		known: names{},
 	}
@@ -115,11 +119,10 @@ func (s *session) run(ctx context.Context) error {
 		fatal(s.client, noServer(s.p.c.Server))
 		return err
 	}
-	if s.server, s.serverTLS = server, secured; !s.clientTLS && !secured {
-		if err := s.joinLoop(); err != nil {
-			fatal(s.client, err)
-			return err
-		}
+	s.server, s.serverTLS = server, secured
+	if err := s.joinLoop(); err != nil {
+		server.Close()
+		return err
 	}
 	defer s.client.Close()
 	defer s.server.Close()
@@ -251,7 +254,7 @@ func (s *session) abandon(ctx context.Context) {
 
 // finish records the outcome of what ran on a grant.
 func (s *session) finish(ctx context.Context, f finished) {
-	s.p.loop.mayWait()
+	s.loop.mayWait()
 	if err := f.grant.Finish(ctx, f.state, f.outcome); err != nil {
 		s.p.c.Log.Error("outcome not recorded", zap.Int64("request", f.grant.Request().ID), zap.Error(err))
 	}
@@ -345,46 +348,4 @@ func (s *session) noteParameter(frame []byte) error {
 		s.settings.searchPath = string(value)
 	}
 	return nil
-}
-
-// joinLoop gives both connections to the event loop. Under TLS there is nothing in it:
-// what waits for whole records is crypto/tls.
-func (s *session) joinLoop() error {
-	client, err := s.p.loop.take(s.client)
-	if err == nil {
-		s.client = client
-		var server net.Conn
-		if server, err = s.p.loop.take(s.server); err == nil {
-			s.server = server
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("join the event loop: %w", err)
-	}
-	return nil
-}
-
-// reading reads, as Read of net.Conn; or errNothing, where it does not wait.
-type reading = func([]byte) (int, error)
-
-// errNothing says that there is nothing to read now.
-var errNothing = errors.New("nothing to read")
-
-// pump lets step read from conn and work on what it has read, until it says that it
-// is over.
-func (s *session) pump(conn net.Conn, step func(reading) (over bool, err error)) error {
-	if c, ok := conn.(*loopConn); ok {
-		return c.serve(func(read reading) (over bool, err error) {
-			err = s.recovered(func() (err error) {
-				over, err = step(read)
-				return err
-			})
-			return over, err
-		})
-	}
-	for {
-		if over, err := step(conn.Read); over || err != nil {
-			return err
-		}
-	}
 }

@@ -348,7 +348,7 @@ func (s *session) waitOwedOrData(most int) (data bool, err error) {
 		settled := make(chan struct{})
 		s.settled, s.settledAt = settled, most
 		s.mu.Unlock()
-		s.p.loop.mayWait()
+		s.loop.mayWait()
 		select {
 		case <-settled:
 		case <-s.gone:

@@ -60,6 +60,7 @@ type hello struct {
 	certified string // common name of the client's certificate
 	start     *startup
 	cancel    *cancelRequest
+	until     time.Time // by when the client must have logged in
 }
 
 // greet reads what a client sends first: a TLS handshake, or at most one

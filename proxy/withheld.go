@@ -256,7 +256,7 @@ func (s *session) unanswerable(r *run) error {
 	}
 	limit := time.NewTimer(askLimit)
 	defer limit.Stop()
-	s.p.loop.mayWait()
+	s.loop.mayWait()
 	select {
 	case <-s.gone:
 		return io.EOF

@@ -284,7 +284,7 @@ func (s *session) countStatements(ctx context.Context, g gated, all [][]*policy.
 	if len(charges) == 0 {
 		return nil, false, nil
 	}
-	s.p.loop.mayWait()
+	s.loop.mayWait()
 	_, over, err := s.p.c.Approvals.Spend(ctx, charges)
 	switch {
 	case err != nil:
