@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,32 +12,40 @@ import (
 	"time"
 
 	"golang.org/x/net/nettest"
+
+	"github.com/pgsluice/pgsluice/policy"
 )
 
-// looped gives the two ends of a TCP connection, the first of them the loop's.
-func looped(t testing.TB, l *eventLoop) (*loopConn, *net.TCPConn) {
+// tcpPipe gives the two ends of a TCP connection.
+func tcpPipe(t testing.TB) (here, there net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	there, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
+	if there, err = net.Dial("tcp", listener.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	here, err := listener.Accept()
-	if err != nil {
+	if here, err = listener.Accept(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		here.Close()
+		there.Close()
+	})
+	return here, there
+}
+
+// looped gives the two ends of a TCP connection, the first of them the loop's.
+func looped(t testing.TB, l *eventLoop) (*loopConn, *net.TCPConn) {
+	t.Helper()
+	here, there := tcpPipe(t)
 	c, err := l.take(here)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		c.Close()
-		there.Close()
-	})
+	t.Cleanup(func() { c.Close() })
 	return c.(*loopConn), there.(*net.TCPConn)
 }
 
@@ -217,6 +226,25 @@ func TestServeIsWoken(t *testing.T) {
 	}
 	if err := c.Close(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("closed twice: %v", err)
+	}
+}
+
+// TestDeadlineOfTheLogIn: a client that stops in the midst of its log-in is sent away
+// when it would have been, had the loop not taken its connection.
+func TestDeadlineOfTheLogIn(t *testing.T) {
+	p := testProxy(t, policy.Standard(), func(context.Context) (net.Conn, error) { return nil, net.ErrClosed })
+	t.Cleanup(p.loops[0].close)
+	client, _ := tcpPipe(t)
+	server, _ := tcpPipe(t)
+	s := newSession(p, hello{conn: client, start: &startup{}, until: time.Now().Add(time.Millisecond)}, func() {})
+	s.server = server
+	if err := s.joinLoop(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.client.Close() })
+	t.Cleanup(func() { s.server.Close() })
+	if _, err := s.client.(*loopConn).Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
 	}
 }
 

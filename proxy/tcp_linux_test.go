@@ -10,30 +10,12 @@ import (
 	"github.com/pgsluice/pgsluice/internal/pgcluster"
 )
 
-// acceptedListener hands on the connections that it accepts.
-type acceptedListener struct {
-	net.Listener
-	conns chan net.Conn
-}
-
-func (l acceptedListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err == nil {
-		l.conns <- c
-	}
-	return c, err
-}
-
-func option(t *testing.T, conn net.Conn, name int) int {
+func option(t *testing.T, conn net.Conn, name int) (value int) {
 	t.Helper()
-	raw, err := conn.(*net.TCPConn).SyscallConn()
+	err := net.ErrClosed
+	conn.(*loopConn).control(func(fd uintptr) { value, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, name) })
 	if err != nil {
 		t.Fatal(err)
-	}
-	var value int
-	var got error
-	if err := raw.Control(func(fd uintptr) { value, got = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, name) }); err != nil || got != nil {
-		t.Fatal(err, got)
 	}
 	return value
 }
@@ -43,10 +25,9 @@ func option(t *testing.T, conn net.Conn, name int) int {
 func TestVanishedClientsAreGivenUp(t *testing.T) {
 	cluster := pgcluster.Shared(t)
 	db := inventory(t, cluster)
-	conns := make(chan net.Conn, 8)
-	r := serveOn(t, cluster, holdDeletes, nil, func(l net.Listener) net.Listener { return acceptedListener{l, conns} })
+	r := serveWith(t, cluster, holdDeletes, nil)
 	c := connectTo(t, cluster.DSNAt(r.addr, db, "alice")+"&sslmode=disable")
-	conn := <-conns
+	conn := r.proxy.list()[0].client
 	for name, want := range map[int]int{unix.TCP_KEEPIDLE: 30, unix.TCP_KEEPINTVL: 10, unix.TCP_KEEPCNT: 9, unix.TCP_NODELAY: 1, unix.TCP_USER_TIMEOUT: 0} {
 		if got := option(t, conn, name); got != want {
 			t.Errorf("option %d is %d, want %d", name, got, want)
