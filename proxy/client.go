@@ -11,7 +11,11 @@ import (
 )
 
 const (
-	clientBuffer = 8 << 10
+	// clientBuffer is what an idle session keeps for reading.
+	clientBuffer = 2 << 10
+	// copyBuffer is how much COPY data that comes in small messages goes to the
+	// server in one write.
+	copyBuffer = 8 << 10
 	// maxStaged bounds what is kept back of an open batch while more of it is
 	// surely coming, so that a statement in it can be held before any of it has
 	// reached the server.
@@ -131,7 +135,7 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 			if !t.discarding {
 				t.put(nil, owed{sent: copyData, for_: forward})
 			}
-			t.rest = headerLen + body
+			t.rest, t.bulk = headerLen+body, true
 			continue
 		}
 		if int64(t.w-t.r) < headerLen+body {
@@ -139,6 +143,7 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 		}
 		frame := t.in[t.r : t.r+headerLen+int(body)]
 		t.r += len(frame)
+		t.bulk = false
 		if typ == 'X' {
 			t.dropHeld()
 			t.out = append(t.out, frame...)
@@ -173,22 +178,37 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 
 // makeRoom moves what is left to the start of the buffer and lets the buffer be
 // as large as the message under way, growing with the data and never on the
-// word of a header.
+// word of a header. COPY data that fills it gets one that is lent.
 func (t *stage) makeRoom() {
 	left := t.in[t.r:t.w]
 	switch {
-	case t.w-t.r == len(t.in):
-		bigger := make([]byte, 2*len(t.in))
+	case t.bulk && t.w == len(t.in) && len(t.in) < bulkBuffer:
+		lent := bulkBuffers.Get().(*[]byte)
+		copy(*lent, left)
+		t.in, t.lent = *lent, lent
+	case len(left) == len(t.in):
+		bigger := make([]byte, max(2*len(t.in), copyBuffer))
 		copy(bigger, left)
+		t.giveBack()
 		t.in = bigger
-	case len(t.in) > clientBuffer && len(left) <= clientBuffer/2:
-		t.in = append(make([]byte, 0, clientBuffer), left...)[:clientBuffer]
+	case len(t.in) > clientBuffer && len(left) <= clientBuffer/2 && !t.bulk:
+		kept := append(make([]byte, 0, clientBuffer), left...)[:clientBuffer]
+		t.giveBack()
+		t.in = kept
 	default:
 		copy(t.in, left)
 	}
 	t.r, t.w = 0, len(left)
-	if cap(t.out) > 4*clientBuffer && len(t.out) == 0 {
+	if cap(t.out) > clientBuffer && len(t.out) == 0 && !t.bulk {
 		t.out = nil
+	}
+}
+
+// giveBack ends the loan of a bulk buffer, if there is one.
+func (t *stage) giveBack() {
+	if t.lent != nil {
+		bulkBuffers.Put(t.lent)
+		t.lent, t.in = nil, nil
 	}
 }
 
@@ -241,7 +261,7 @@ func (s *session) passCopyData() error {
 	}
 	if len(data) < 1024 {
 		t.out = append(t.out, data...)
-		if len(t.out) < clientBuffer {
+		if len(t.out) < copyBuffer {
 			return nil
 		}
 		return s.flush()

@@ -162,27 +162,30 @@ func TestCutOff(t *testing.T) {
 }
 
 // brittle panics when a session has logged in: in the server goroutine, with the
-// session's lock taken.
+// session's lock taken. Or when it is greeted.
 type brittle struct {
 	net.Conn
-	armed *atomic.Bool
+	atLogIn, atGreeting *atomic.Bool
 }
 
 func (c brittle) SetDeadline(d time.Time) error {
-	if d.IsZero() && c.armed.CompareAndSwap(true, false) {
+	if d.IsZero() && c.atLogIn.CompareAndSwap(true, false) {
 		panic("a mistake in the server goroutine")
+	}
+	if !d.IsZero() && c.atGreeting.CompareAndSwap(true, false) {
+		panic("a mistake before there is a session")
 	}
 	return c.Conn.SetDeadline(d)
 }
 
 type brittleListener struct {
 	net.Listener
-	armed *atomic.Bool
+	atLogIn, atGreeting *atomic.Bool
 }
 
 func (l brittleListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	return brittle{c, l.armed}, err
+	return brittle{c, l.atLogIn, l.atGreeting}, err
 }
 
 // A mistake in one session ends that session; others, SHOW SESSIONS and the drain
@@ -190,7 +193,7 @@ func (l brittleListener) Accept() (net.Conn, error) {
 func TestPanicEndsOneSession(t *testing.T) {
 	cluster := pgcluster.Shared(t)
 	db := inventory(t, cluster)
-	var inClient, inServer atomic.Bool
+	var inClient, inServer, inGreeting, inLogIn atomic.Bool
 	r := serveOn(t, cluster, holdDeletes,
 		func(c *Config) {
 			in := c.Policy
@@ -200,8 +203,15 @@ func TestPanicEndsOneSession(t *testing.T) {
 				}
 				return in()
 			}
+			dial := c.Dial
+			c.Dial = func(ctx context.Context) (net.Conn, error) {
+				if inLogIn.CompareAndSwap(true, false) {
+					panic("a mistake before the session's two directions")
+				}
+				return dial(ctx)
+			}
 		},
-		func(l net.Listener) net.Listener { return brittleListener{l, &inServer} })
+		func(l net.Listener) net.Listener { return brittleListener{l, &inServer, &inGreeting} })
 	dsn := cluster.DSNAt(r.addr, db, "alice")
 	bystander := connectTo(t, dsn)
 	check := func(what string) {
@@ -227,6 +237,22 @@ func TestPanicEndsOneSession(t *testing.T) {
 		t.Error("server goroutine: it went on")
 	}
 	check("server goroutine")
+
+	for what, armed := range map[string]*atomic.Bool{"greeting": &inGreeting, "log-in": &inLogIn} {
+		armed.Store(true)
+		if _, err := pgx.Connect(t.Context(), dsn+"&sslmode=disable"); err == nil {
+			t.Errorf("%s: it went on", what)
+		}
+		check(what)
+	}
+	for counted := 0; counted != 1; { // those that still log in included
+		r.proxy.mu.Lock()
+		counted = r.proxy.open
+		r.proxy.mu.Unlock()
+		if t.Context().Err() != nil {
+			t.Fatalf("%d sessions are counted", counted)
+		}
+	}
 
 	held := connectTo(t, dsn)
 	deleted := make(chan error, 1)

@@ -164,26 +164,45 @@ func (p *Proxy) serveConn(ctx context.Context, raw net.Conn) {
 			p.c.Log.Error("panic in a session", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
+	var s *session
+	aside(func() { s = p.welcome(ctx, raw) })
+	if s == nil {
+		return
+	}
+	defer s.loggedIn()
+	defer p.leaves(false)
+	if err := s.run(ctx); err != nil {
+		s.logEnd(err)
+	}
+}
+
+// welcome hears what a client wants and does it, a session for it excepted: that it
+// returns, counted.
+func (p *Proxy) welcome(ctx context.Context, raw net.Conn) (s *session) {
 	stopRaw := context.AfterFunc(ctx, func() { raw.Close() })
-	defer stopRaw()
+	defer stopRaw() // from then on the session says what is to be said before it closes
 	keepAliveOf(raw)
 
 	onThisMachine := isLoopback(raw)
 	conn, err := p.relayed(raw)
 	if err != nil {
 		p.c.Log.Warn("connection refused", zap.Stringer("address", conn.RemoteAddr()), zap.Error(err))
-		return
+		return nil
 	}
 	onThisMachine = onThisMachine && isLoopback(conn)
 	loggedIn, r := p.comes(conn.RemoteAddr())
 	if r != nil {
 		fatal(conn, r)
-		return
+		return nil
 	}
-	defer loggedIn()
+	defer func() {
+		if s == nil {
+			loggedIn()
+		}
+	}()
 	until := time.Now().Add(startupTimeout)
 	if err := conn.SetDeadline(until); err != nil {
-		return
+		return nil
 	}
 	h, err := p.greet(conn)
 	h.until = until
@@ -191,29 +210,50 @@ func (p *Proxy) serveConn(ctx context.Context, raw net.Conn) {
 	case err != nil:
 		fatal(h.conn, err)
 		p.c.Log.Debug("client did not start up", zap.Stringer("address", conn.RemoteAddr()), zap.Error(err))
-		return
+		return nil
 	case h.cancel != nil:
 		p.cancel(ctx, *h.cancel)
-		return
+		return nil
 	case !p.mayReplicate(h.start):
 		fatal(h.conn, replicationRefused())
-		return
+		return nil
 	}
 	forConsole := h.start.parameters["database"] == consoleDatabase
 	if r := p.admit(forConsole); r != nil {
 		fatal(h.conn, r)
 		p.c.Log.Info("session refused", zap.Stringer("address", conn.RemoteAddr()), zap.Error(r))
-		return
+		return nil
 	}
-	defer p.leaves(forConsole)
-	if forConsole {
-		p.serveConsole(ctx, h, loggedIn, h.tls || onThisMachine)
-		return
+	defer func() {
+		if s == nil {
+			p.leaves(forConsole)
+		}
+	}()
+	if !forConsole {
+		return newSession(p, h, loggedIn)
 	}
-	stopRaw() // from here on the session says what is to be said before it closes
-	s := newSession(p, h, loggedIn)
-	if err := s.run(ctx); err != nil {
-		p.c.Log.Info("session ended", zap.String("session", s.id), zap.Error(err))
+	p.serveConsole(ctx, h, loggedIn, h.tls || onThisMachine)
+	return nil
+}
+
+// aside runs f on a goroutine of its own and waits for it. A stack does not shrink
+// to what it was, and the handshake of TLS takes 16 KiB of it: the goroutine that
+// serves a session as long as that lives does not keep them.
+func aside(f func()) {
+	var panicked any
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer func() {
+			if r := recover(); r != nil {
+				panicked = fmt.Sprintf("%v\n%s", r, debug.Stack())
+			}
+		}()
+		f()
+	}()
+	<-ended
+	if panicked != nil {
+		panic(panicked)
 	}
 }
 

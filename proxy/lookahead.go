@@ -48,6 +48,7 @@ func (s *session) readAhead(a *ahead) {
 			}
 			bigger := make([]byte, 2*len(t.in))
 			copy(bigger, t.in[:t.w])
+			t.giveBack()
 			t.in = bigger
 		}
 		n, err := s.client.Read(t.in[t.w:])

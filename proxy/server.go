@@ -16,7 +16,7 @@ import (
 
 const (
 	// serverBuffer is what an idle session keeps for reading.
-	serverBuffer = 4 << 10
+	serverBuffer = 2 << 10
 	// bulkBuffer is what is read into while the server sends more than that: COPY
 	// out and large results go through in fewer reads.
 	bulkBuffer = 128 << 10
@@ -78,10 +78,12 @@ func (s *session) readServer(r *serverReader, read reading) error {
 	return nil
 }
 
-// bulkBuffers are lent to sessions whose server sends much. With 16 KiB of its own
-// for each, 5,000 idle TLS sessions took 315 MB; with 4 KiB and these,
-// 274 MB; with TLS to the server, too, 422 and 358 MB (BenchmarkIdleTLS in
-// cmd/pgsluice). What sessions have come to keep since makes that 308 and 363 MB.
+// bulkBuffers are lent to sessions whose server sends much, or whose client sends
+// much COPY data. Most of what an idle session keeps is buffers and stacks: with 8 and
+// 4 KiB of its own for reading client and server, and on a stack that had seen the
+// handshake (aside), 5,000 with TLS towards clients took 308 MB in all after a read;
+// with 2 KiB each and on a fresh one 227 MB. With TLS to the server, too, 403 and
+// 294 MB (BenchmarkIdleTLS in cmd/pgsluice).
 var bulkBuffers = sync.Pool{New: func() any { b := make([]byte, bulkBuffer); return &b }}
 
 // resize lets the buffer follow the traffic. full says that the last read filled

@@ -41,8 +41,9 @@ type session struct {
 	binding              []byte // of the client's TLS connection, for SCRAM
 	certified            string // the common name of the client's certificate
 
-	until    time.Time
-	loggedIn func() // the client has logged in: it is no longer one of those who might never
+	until      time.Time   // by when the client must have logged in
+	loggedIn   func()      // it has: it is no longer one of those who might never
+	stopCutOff func() bool // cutOff is not called any more
 
 	toServer stage         // the client goroutine's
 	gone     chan struct{} // closed when the server goroutine has ended
@@ -107,42 +108,11 @@ func newSession(p *Proxy, h hello, loggedIn func()) *session {
 
 // run is one session, start to end. It returns after both directions have.
 func (s *session) run(ctx context.Context) error {
-	client, err := s.authenticate(ctx)
-	if err != nil {
-		fatal(s.client, err)
+	defer s.leave()
+	var err error
+	if aside(func() { err = s.enter(ctx) }); err != nil {
 		return err
 	}
-	connecting, cancel := context.WithTimeout(ctx, startupTimeout)
-	server, secured, err := s.p.connect(connecting)
-	cancel()
-	if err != nil {
-		fatal(s.client, noServer(s.p.c.Server))
-		return err
-	}
-	s.server, s.serverTLS = server, secured
-	if err := s.joinLoop(); err != nil {
-		server.Close()
-		return err
-	}
-	defer s.client.Close()
-	defer s.server.Close()
-	stop := context.AfterFunc(ctx, s.cutOff)
-	defer stop()
-
-	s.p.register(s)
-	defer s.p.unregister(s)
-	if s.p.isDraining() { // Drain may have looked before this session was there
-		s.drain()
-	}
-	s.q.sentOne(owed{sent: startUp, for_: forward})
-	if err := s.logIn(client); err != nil {
-		fatal(s.client, err)
-		return err
-	}
-	s.p.c.Log.Debug("session began", zap.String("session", s.id),
-		zap.String("user", s.toServer.session.User), zap.String("database", s.toServer.session.Database),
-		zap.Stringer("address", s.client.RemoteAddr()))
-
 	serverDone := make(chan error, 1)
 	go func() {
 		err := s.recovered(s.fromServer)
@@ -173,6 +143,58 @@ func (s *session) run(ctx context.Context) error {
 		return serverErr
 	}
 	return nil
+}
+
+// enter is the session up to where its two directions begin.
+func (s *session) enter(ctx context.Context) error {
+	client, err := s.authenticate(ctx)
+	if err != nil {
+		fatal(s.client, err)
+		return err
+	}
+	connecting, cancel := context.WithTimeout(ctx, startupTimeout)
+	server, secured, err := s.p.connect(connecting)
+	cancel()
+	if err != nil {
+		fatal(s.client, noServer(s.p.c.Server))
+		return err
+	}
+	s.server, s.serverTLS = server, secured
+	if err := s.joinLoop(); err != nil {
+		s.server.Close()
+		s.server = nil
+		return err
+	}
+	s.stopCutOff = context.AfterFunc(ctx, s.cutOff)
+
+	s.p.register(s)
+	if s.p.isDraining() { // Drain may have looked before this session was there
+		s.drain()
+	}
+	s.q.sentOne(owed{sent: startUp, for_: forward})
+	if err := s.logIn(client); err != nil {
+		fatal(s.client, err)
+		return err
+	}
+	s.p.c.Log.Debug("session began", zap.String("session", s.id),
+		zap.String("user", s.toServer.session.User), zap.String("database", s.toServer.session.Database),
+		zap.Stringer("address", s.client.RemoteAddr()))
+	return nil
+}
+
+// leave undoes what enter did.
+func (s *session) leave() {
+	if s.server == nil {
+		return
+	}
+	s.p.unregister(s)
+	s.stopCutOff()
+	s.server.Close()
+	s.client.Close()
+}
+
+func (s *session) logEnd(err error) {
+	s.p.c.Log.Info("session ended", zap.String("session", s.id), zap.Error(err))
 }
 
 // cutOff ends the session whatever it does: the server rolls back what is open. A

@@ -15,9 +15,11 @@ import (
 // stage is what the client goroutine collects before it goes to the server. No
 // other goroutine touches it.
 type stage struct {
-	in   []byte // client bytes; [r:w] is unread
+	in   []byte  // client bytes; [r:w] is unread
+	lent *[]byte // in, if it is one of bulkBuffers
 	r, w int
 	rest int64 // bytes still to come of a message that is passed on unseen
+	bulk bool  // the last message was COPY data
 
 	dropping bool // they are dropped instead
 
