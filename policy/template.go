@@ -20,10 +20,9 @@ import (
 // in the tree once, with its place and its value, below nothing but the nodes that
 // substitution knows, and putting the same constants back gives an equal tree. What
 // the grammar computes (-5, float(24), 'a' 'b' on two lines, 1e-5) is not found so.
-// Only the places in a tree made from a template are those of the first text.
+// The locations in a tree made from a template are those of the first text.
 //
-// Measured on two shared cores of an AMD EPYC, 2026-11-21, go test -bench ReadWrite
-// -cpu 1: see BenchmarkReadWrite.
+// What it spares is measured at the gate as a whole: see BenchmarkGate in ../proxy.
 type template struct {
 	statement  *pg.Node
 	constants  []constantKind // of the text, in order
