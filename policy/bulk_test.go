@@ -90,7 +90,8 @@ func sameFacts(t interface{ Fatalf(string, ...any) }, text string) bool {
 		return false
 	}
 	r := NewReader()
-	whole, part := r.parseShort(text, text, nil), r.parseShort(text, short, cuts)
+	whole, _ := r.parseShort(text, text, nil)
+	part, _ := r.parseShort(text, short, cuts)
 	if len(whole) != len(part) {
 		t.Fatalf("%q: %d statements, %d without rows", text, len(whole), len(part))
 	}

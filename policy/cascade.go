@@ -16,7 +16,7 @@ type reached struct {
 	event    string   // insert, update, delete, truncate, drop
 	columns  []string // those that an update sets; nil for any
 	depth    int
-	given    knownValues // of NEW and OLD, in a partition of what the action names
+	given    *Relation // the one that the action names, in a partition of it, too: what is known of NEW and OLD is of that
 }
 
 // reach lists what the action reaches without naming it, nearest first, and gives
@@ -31,7 +31,7 @@ func (c *Catalog) reach(a *Action, written []Table) (off []setOff, evenWithoutRo
 	var queue []reached
 	for i, t := range written {
 		if rel := c.relationNamed(t); rel != nil {
-			queue = append(queue, reached{relation: rel, table: a.Tables[i], event: event, columns: a.sets, given: a.columnsGiven(rel)})
+			queue = append(queue, reached{relation: rel, table: a.Tables[i], event: event, columns: a.sets, given: rel})
 		}
 	}
 	seen := make(map[uint32]string)

@@ -54,6 +54,22 @@ func (f *Facts) TakesParameters() bool {
 	return slices.ContainsFunc(f.Actions, func(a Action) bool { return a.takesParameters() })
 }
 
+// TakesParametersUnder is TakesParameters where this catalogue was asked: what a
+// statement gives to functions, triggers and rules is of no account where there are
+// none. No catalogue stands for tables that do no more than take rows.
+func (f *Facts) TakesParametersUnder(c *Catalog) bool {
+	return slices.ContainsFunc(f.Actions, func(a Action) bool {
+		a.given.takes = a.given.takes && c.setsOffCode()
+		return a.takesParameters()
+	})
+}
+
+// setsOffCode says whether there is anything that could be given values.
+func (c *Catalog) setsOffCode() bool {
+	return c != nil && (len(c.Functions) > 0 ||
+		slices.ContainsFunc(c.Relations, func(r Relation) bool { return len(r.Triggers)+len(r.Rules) > 0 }))
+}
+
 func (a *Action) takesParameters() bool {
 	return a.call != nil || a.given.takes || slices.ContainsFunc(a.judged, func(j judged) bool { return j.takesParameters() })
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -226,6 +227,40 @@ func TestValuesThatAreNotAskedForChangeNothing(t *testing.T) {
 				t.Errorf("%s with %s: %s", sql, v, whereNames[a.Where])
 			}
 		}
+	}
+}
+
+// Where the catalogue shows nothing that could be given values, they change nothing of
+// what it makes of a statement.
+func TestValuesThatNothingIsGivenChangeNothing(t *testing.T) {
+	r := NewReader()
+	c := decoded(t, `{"relations": [{"oid": 1, "schema": "public", "name": "plain", "kind": "r", "rows": 9, "keys": [["id"]], "checks": ["(id > 0)"],
+	  "columns": [{"name": "id", "not_null": true, "kind": "num", "type": "int4"}, {"name": "x", "kind": "num", "type": "int4"}]}]}`)
+	kept := 0
+	for _, text := range []string{
+		"UPDATE plain SET x = $1 WHERE id = $2", "UPDATE plain SET x = x + $1 WHERE id = $2", "UPDATE plain SET x = $1", "UPDATE plain SET x = $1 WHERE x > $2",
+		"UPDATE plain SET x = $1 WHERE id = $2 OR $1", "INSERT INTO plain VALUES ($1, $2)", "INSERT INTO plain SELECT $1, $2", "DELETE FROM plain WHERE id = $1",
+		"DELETE FROM plain WHERE $1 = $2", "UPDATE plain SET x = $1 WHERE id = $1 AND x <> $2",
+	} {
+		f := r.Read(text, usual)[0]
+		if f.TakesParametersUnder(c) {
+			continue
+		}
+		kept++
+		for _, value := range []string{"0", "1", "-1", "99999999999", "t", "f", "x", "{1,2}", ""} {
+			with := f.withParameters([]Parameter{{Text: true, Value: []byte(value)}, {Null: value == "", Text: true, Value: []byte(value)}})
+			a, b := *r.Refine(f, c.Kept()), *r.Refine(with, c.Kept())
+			b.Actions = slices.Clone(b.Actions)
+			for i := range b.Actions {
+				b.Actions[i].given.values = nil
+			}
+			if allOf([]*Facts{&a}) != allOf([]*Facts{&b}) {
+				t.Errorf("%s with %q: %s, without: %s", text, value, told(&b), told(&a))
+			}
+		}
+	}
+	if kept != 7 {
+		t.Errorf("%d statements do not ask for values", kept)
 	}
 }
 

@@ -53,14 +53,23 @@ func (r *Reader) Read(text string, lex Lexing) []*Facts {
 		return r.parse(text)
 	}
 	var room [1024]byte
-	key, collapsed := shape(room[:0], text)
+	var leftOut constants
+	key, collapsed := shape(room[:0], text, &leftOut)
 	if !collapsed {
 		key = append(key[:0], text...)
 	}
-	if facts, ok := r.cache.get(key, text); ok {
+	kept, known := r.cache.get(key, text)
+	if kept.facts != nil {
+		return kept.facts
+	}
+	if f := kept.template.facts(text, &leftOut); f != nil {
+		return []*Facts{f}
+	}
+	facts, tree := r.parseTree(text)
+	if collapsed && (!known || kept.template != nil) && isWrite(facts) {
+		r.cache.put(string(key), cached{template: newTemplate(text, tree, &leftOut)})
 		return facts
 	}
-	facts := r.parse(text)
 	switch cachable(facts) {
 	case byShape:
 		if string(key) != text {
@@ -109,20 +118,31 @@ func isASCII(text string) bool {
 
 // parse reads text without the cache.
 func (r *Reader) parse(text string) []*Facts {
+	facts, _ := r.parseTree(text)
+	return facts
+}
+
+// parseTree is parse, with the tree that the facts were read from. There is none
+// where a part of the text was left out, or the text cannot be judged.
+func (r *Reader) parseTree(text string) ([]*Facts, *pg.ParseResult) {
 	if len(text) > maxBulk {
-		return unparsed(text, "the text is longer than 64 MiB")
+		return unparsed(text, "the text is longer than 64 MiB"), nil
 	}
 	short, cuts := collapse(text)
-	return r.parseShort(text, short, cuts)
+	facts, tree := r.parseShort(text, short, cuts)
+	if cuts != nil {
+		tree = nil
+	}
+	return facts, tree
 }
 
 // parseShort reads text from what collapse has made of it.
-func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
+func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts, tree *pg.ParseResult) {
 	if problem := outOfBounds(short); problem != "" {
-		return unparsed(text, problem)
+		return unparsed(text, problem), nil
 	}
 	if !utf8.ValidString(text) {
-		return unparsed(text, "the text is not valid UTF-8")
+		return unparsed(text, "the text is not valid UTF-8"), nil
 	}
 	if len(short) > largeText {
 		r.large <- struct{}{}
@@ -130,7 +150,7 @@ func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
 	}
 	defer func() {
 		if recover() != nil { // a defect here must not let a statement through
-			facts = unparsed(text, "the statement could not be judged")
+			facts, tree = unparsed(text, "the statement could not be judged"), nil
 		}
 	}()
 	tree, err := pg.Parse(short)
@@ -141,11 +161,11 @@ func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
 				Class:   ClassUnparsedRead,
 				Problem: "the grammar does not know this, but nothing in it could write",
 				Actions: []Action{{Class: ClassUnparsedRead}},
-			}}
+			}}, nil
 		}
 		problem := unparsed(text, "the grammar does not know this") // err quotes the text
 		problem[0].Ungrammatical = true
-		return problem
+		return problem, nil
 	}
 	all := make([]*Facts, 0, len(tree.Stmts))
 	places := restorer{cuts: cuts}
@@ -154,17 +174,22 @@ func (r *Reader) parseShort(text, short string, cuts []cut) (facts []*Facts) {
 		if s.StmtLen > 0 {
 			end = places.end(int(s.StmtLocation + s.StmtLen))
 		}
-		f := factsOf(s.Stmt, strings.TrimSpace(text[start:end]))
-		if !f.ReadOnly() {
-			f.shape = &lazyShape{text: f.Text}
-		}
-		all = append(all, f)
+		all = append(all, factsOfText(s.Stmt, text[start:end]))
 	}
 	markTakenBack(all)
 	if cuts != nil {
 		forgetRows(all)
 	}
-	return all
+	return all, tree
+}
+
+// factsOfText gives the facts of one statement of a message.
+func factsOfText(n *pg.Node, text string) *Facts {
+	f := factsOf(n, strings.TrimSpace(text))
+	if !f.ReadOnly() {
+		f.shape = &lazyShape{text: f.Text}
+	}
+	return f
 }
 
 func unparsed(text, problem string) []*Facts {

@@ -35,6 +35,10 @@ func (o *setOff) idle() bool {
 // the action goes on to, sets off. Those that the values in the statement keep from
 // running are not among them.
 func (c *Catalog) setsOff(a *Action, at reached) (off []setOff, evenWithoutRows bool) {
+	var given knownValues
+	if at.given != nil && len(at.relation.Rules)+len(at.relation.Triggers) > 0 {
+		given = a.columnsGiven(at.given)
+	}
 	for i := range at.relation.Rules {
 		rule := &at.relation.Rules[i]
 		if rule.Event != at.event || a.Class == "copy_from" { // COPY sets off no rules
@@ -44,7 +48,7 @@ func (c *Catalog) setsOff(a *Action, at reached) (off []setOff, evenWithoutRows 
 		evenWithoutRows = true
 		off = append(off, setOff{
 			carrier: "RULE " + rule.Name + " ON " + at.table.String(), via: "rule " + rule.Name, from: at.table, depth: at.depth, function: rule.Name,
-			body: c.read(0, rule.Definition, func() *body { return ruleBody(rule) }), known: at.given,
+			body: c.read(0, rule.Definition, func() *body { return ruleBody(rule) }), known: given,
 		})
 	}
 	if at.relation.Kind == "v" && replacedByRule(at) {
@@ -57,7 +61,7 @@ func (c *Catalog) setsOff(a *Action, at reached) (off []setOff, evenWithoutRows 
 		}
 		known := knownValues{}
 		if t.Row {
-			known = c.leftBy(at, t)
+			known = c.leftBy(at, given, t)
 		}
 		known = known.told(t, at.relation, at.event)
 		if !known.in(&body{}).reaches(t.when()) {
@@ -92,12 +96,12 @@ func (c *Catalog) followed(r *Relation) bool {
 
 // leftBy gives the values that the triggers before the event leave of those in the
 // statement, for one trigger. Which of them run before that one is not looked at.
-func (c *Catalog) leftBy(at reached, one *Trigger) knownValues {
-	known := at.given
+func (c *Catalog) leftBy(at reached, given knownValues, one *Trigger) knownValues {
+	known := given
 	for i := range at.relation.Triggers {
 		t := &at.relation.Triggers[i]
 		if t.Timing == "before" && t.Row && t.Name != one.Name && slices.Contains(t.Events, at.event) {
-			known = known.withoutNew(c.bodyOf(c.function(t.Function)), at.given.told(t, at.relation, at.event))
+			known = known.withoutNew(c.bodyOf(c.function(t.Function)), given.told(t, at.relation, at.event))
 		}
 	}
 	return known

@@ -27,7 +27,7 @@ func TestAShapeLeavesOutPlainConstantsOnly(t *testing.T) {
 		"SELECT a/2":                         "SELECT a/0",
 		"SELECT * FROM t WHERE a=5AND b='x'": "SELECT * FROM t WHERE a=5AND b=''",
 	} {
-		if got, ok := shape(nil, text); !ok || string(got) != want {
+		if got, ok := shape(nil, text, nil); !ok || string(got) != want {
 			t.Errorf("%s: %q %v, want %q", text, got, ok, want)
 		}
 	}
@@ -35,7 +35,7 @@ func TestAShapeLeavesOutPlainConstantsOnly(t *testing.T) {
 		"SELECT E'a'", "SELECT n'a'", "SELECT x'1F'", "SELECT U&'a'", "SELECT 'a\\b'", "SELECT $$a$$", "SELECT $a$ 1 $a$",
 		"SELECT 'a", "SELECT \"a", "SELECT /* /* */ 1 */ 2", "SELECT /* 1", "SELECT '\x00'", "SELECT \\", "SELECT 1\x00",
 	} {
-		if got, ok := shape(nil, text); ok {
+		if got, ok := shape(nil, text, nil); ok {
 			t.Errorf("%q has the shape %q", text, got)
 		}
 	}
@@ -136,11 +136,11 @@ func TestTextsOfOneShapeHaveTheSameFacts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := "SELECT " + strings.Join(rapid.SliceOfN(rapid.SampledFrom(items), 1, 4).Draw(t, "items"), ", ") +
 			" " + rapid.SampledFrom(tails).Draw(t, "tail")
-		key, ok := shape(nil, text)
+		key, ok := shape(nil, text, nil)
 		if !ok {
 			return
 		}
-		if again, ok := shape(nil, string(key)); !ok || string(again) != string(key) {
+		if again, ok := shape(nil, string(key), nil); !ok || string(again) != string(key) {
 			t.Fatalf("the shape of %q, %q, has the shape %q", text, key, again)
 		}
 		facts := NewReader().Read(text, usual)
@@ -167,7 +167,7 @@ func FuzzShape(f *testing.F) {
 		f.Add("SELECT " + p + " FROM t")
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		key, ok := shape(nil, text)
+		key, ok := shape(nil, text, nil)
 		if !ok {
 			return
 		}

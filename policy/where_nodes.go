@@ -19,7 +19,9 @@ func childNodes(n *pg.Node) []*pg.Node {
 		return append([]*pg.Node{e.ResTarget.Val}, e.ResTarget.Indirection...)
 	case *pg.Node_TypeCast:
 		return []*pg.Node{e.TypeCast.Arg}
-	case *pg.Node_RangeVar:
+	case *pg.Node_ColumnRef:
+		return e.ColumnRef.Fields
+	case *pg.Node_RangeVar, *pg.Node_AConst, *pg.Node_ParamRef, *pg.Node_String_, *pg.Node_Integer:
 		return nil
 	}
 	var all []*pg.Node

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"slices"
 	"strconv"
 
@@ -110,6 +111,9 @@ func (v *variable) settle() {
 // prove judges one condition, by itself and then by what the table's constraints
 // say of its columns.
 func (p *prover) prove(n *pg.Node) proof {
+	if p.leavesOpen(n) {
+		return notProven
+	}
 	proof := p.proveBy(n, nil)
 	if proof == notProven && p.relation != nil {
 		if known := p.catalog.knownOf(p.relation, n); len(known) > 0 {
@@ -117,6 +121,46 @@ func (p *prover) prove(n *pg.Node) proof {
 		}
 	}
 	return proof
+}
+
+// leavesOpen recognises what most statements have, a column that is to be equal to a
+// constant, where it is plain that it is true for some values and not for others:
+// nothing is known of the column, or it holds integers, the constant is one of them,
+// and the table has no constraints. It spares the proof that would find nothing.
+func (p *prover) leavesOpen(n *pg.Node) bool {
+	e := n.GetAExpr()
+	if e.GetKind() != pg.A_Expr_Kind_AEXPR_OP || len(e.Name) != 1 || e.Name[0].GetString_().GetSval() != "=" {
+		return false
+	}
+	fields, c := e.Lexpr.GetColumnRef().GetFields(), e.Rexpr.GetAConst()
+	if len(fields) == 0 || c == nil {
+		return false
+	}
+	name := fields[len(fields)-1].GetString_().GetSval()
+	if name == "" || neverNull[name] {
+		return false
+	}
+	integer, isInteger := c.Val.(*pg.A_Const_Ival)
+	if p.catalog == nil {
+		_, isText := c.Val.(*pg.A_Const_Sval)
+		return isInteger || isText
+	}
+	if !isInteger || p.relation == nil || len(p.relation.known) > 0 || len(fields) > 1 || name == p.target {
+		return false
+	}
+	i := slices.IndexFunc(p.columns, func(c Column) bool { return c.Name == name })
+	return i >= 0 && len(p.columns[i].Labels) == 0 && withinType(p.columns[i].Type, integer.Ival.GetIval())
+}
+
+// withinType says whether an integer type has the value, and values on both sides of it.
+func withinType(kind string, n int32) bool {
+	switch kind {
+	case "int2":
+		return n > math.MinInt16 && n < math.MaxInt16
+	case "int4":
+		return n > math.MinInt32 && n < math.MaxInt32
+	}
+	return kind == "int8"
 }
 
 func (p *prover) proveBy(n *pg.Node, known []*pg.Node) proof {

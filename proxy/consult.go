@@ -132,16 +132,79 @@ func (s *session) widens(alternatives [][]*policy.Facts) bool {
 }
 
 // consultKept refines by what the catalogue has said lately. It reports false
-// where it has not been asked about these names.
-func (s *session) consultKept(alternatives [][]*policy.Facts) ([][]*policy.Facts, bool) {
-	k, ok := s.toServer.catalogs[key(namesIn(alternatives))]
-	if !ok || time.Since(k.since) > catalogKept {
+// where it has not been asked about these names. again is as in judgeNoting.
+func (s *session) consultKept(alternatives [][]*policy.Facts, again *statement) ([][]*policy.Facts, bool) {
+	if again != nil {
+		return again.kept.refined, true
+	}
+	k, ok := s.keptFor(key(namesIn(alternatives)))
+	if !ok {
 		return alternatives, false
 	}
+	return s.refinedBy(alternatives, k), true
+}
+
+func (s *session) keptFor(names string) (keptCatalog, bool) {
+	k, ok := s.toServer.catalogs[names]
+	return k, ok && time.Since(k.since) <= catalogKept
+}
+
+func (s *session) refinedBy(alternatives [][]*policy.Facts, k keptCatalog) [][]*policy.Facts {
 	if k.catalog == nil {
-		return plainInserts(alternatives), true
+		return plainInserts(alternatives)
 	}
-	return s.refined(alternatives, k.catalog), true
+	return s.refined(alternatives, k.catalog)
+}
+
+// A keptRefinement is what a kept answer of the catalogue makes of a prepared
+// statement, whatever values it is bound with.
+type keptRefinement struct {
+	names string // key of them
+	by    keptCatalog
+
+	alternatives, refined [][]*policy.Facts
+}
+
+// runsAgain is wouldRun, with the statement whose refinement is kept, if it is.
+func (s *session) runsAgain(name string, found []*statement, values []byte) ([][]*policy.Facts, *statement) {
+	if st := s.boundAgain(found); st != nil {
+		return st.kept.alternatives, st
+	}
+	return s.wouldRun(name, found, values), nil
+}
+
+// boundAgain gives the statement that a Bind names, refined by the answer of the
+// catalogue that is kept now, where the values cannot change what is known of it: it
+// is refined once for each answer. It gives nil where that cannot be said.
+//
+// The facts are not changed by anybody, and Refine makes the same of the same facts
+// and catalogue. The catalogue is looked up each time, so that a statement that may
+// have moved names, and time, count as they do for any other.
+func (s *session) boundAgain(found []*statement) *statement {
+	if len(found) != 1 {
+		return nil
+	}
+	st := found[0]
+	if st.kept.alternatives == nil {
+		for _, f := range st.facts {
+			if f.Executes != "" || f.Prepared != nil { // it is another statement each time
+				return nil
+			}
+		}
+		st.kept.alternatives = [][]*policy.Facts{st.facts}
+		st.kept.names = key(namesIn(st.kept.alternatives))
+	}
+	k, ok := s.keptFor(st.kept.names)
+	if !ok {
+		return nil
+	}
+	if st.kept.refined == nil || st.kept.by != k {
+		if slices.ContainsFunc(st.facts, func(f *policy.Facts) bool { return f.TakesParametersUnder(k.catalog) }) {
+			return nil
+		}
+		st.kept.refined, st.kept.by = s.refinedBy(st.kept.alternatives, k), k
+	}
+	return st
 }
 
 // consult refines what would run by what the server's catalogue says now. The

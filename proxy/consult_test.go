@@ -1,11 +1,15 @@
 package proxy
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsluice/pgsluice/internal/pgcluster"
+	"github.com/pgsluice/pgsluice/policy"
+	"github.com/pgsluice/pgsluice/proxy/impact"
 )
 
 // The first snapshot of a transaction in REPEATABLE READ is for all of it. A
@@ -98,5 +102,63 @@ rules:
 		if _, err := c.Exec(t.Context(), s.sql, pgx.QueryExecModeSimpleProtocol); (err == nil) != s.runs {
 			t.Errorf("%s: %v", s.sql, err)
 		}
+	}
+}
+
+// A prepared statement is refined once for each answer of the catalogue, and only
+// where the values that it is bound with are of no account.
+func TestAPreparedStatementIsRefinedOnceForEachAnswer(t *testing.T) {
+	s := gateAlone(t)
+	kept := func(st *statement) [][]*policy.Facts {
+		if again := s.boundAgain([]*statement{st}); again != nil {
+			return again.kept.refined
+		}
+		return nil
+	}
+	withTrigger, err := impact.DecodeCatalog([]byte(strings.Replace(accountsCatalog, `"keys":`,
+		`"triggers": [{"name": "t", "timing": "after", "events": ["update"], "row": true, "function": 7}], "keys":`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	update := s.prepares("u", "UPDATE accounts SET balance = $1 WHERE id = $2")
+	first := kept(update)
+	if first == nil || first[0][0].Proven() == nil {
+		t.Fatal("it is not refined")
+	}
+	if again := kept(update); again[0][0] != first[0][0] {
+		t.Error("it is refined again for the same answer")
+	}
+	before := s.toServer.catalogs[keyOf("accounts")]
+	s.toServer.catalogs[keyOf("accounts")] = keptCatalog{withTrigger.Kept(), time.Now()}
+	if kept(update) != nil {
+		t.Error("what the trigger is given is not looked at")
+	}
+	byKey := s.prepares("d", "DELETE FROM accounts WHERE id = $1")
+	if now := kept(byKey); now == nil || now[0][0].Proven() == nil {
+		t.Error("what gives nothing to a trigger is not kept")
+	}
+	s.toServer.catalogs[keyOf("accounts")] = keptCatalog{before.catalog, time.Now().Add(-2 * catalogKept)}
+	if kept(update) != nil || kept(byKey) != nil {
+		t.Error("an old answer is believed")
+	}
+	s.toServer.catalogs[keyOf("accounts")] = before
+	if now := kept(update); now == nil || now[0][0].Proven() == nil {
+		t.Error("it is not refined by a new answer")
+	}
+	for _, text := range []string{
+		"UPDATE accounts SET balance = 0 WHERE id = $1 OR $2", "DELETE FROM accounts WHERE $1 = $2", "EXECUTE u", "PREPARE p AS DELETE FROM accounts WHERE id = $1",
+		"DELETE FROM elsewhere WHERE id = $1", "SELECT $1",
+	} {
+		if kept(s.prepares(text, text)) != nil {
+			t.Errorf("%s: values are of no account", text)
+		}
+	}
+	if s.boundAgain([]*statement{update, byKey}) != nil {
+		t.Error("one of two statements is taken for what runs")
+	}
+	s.toServer.moveNames()
+	if kept(update) != nil {
+		t.Error("names have moved, and what they meant is believed")
 	}
 }

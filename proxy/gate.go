@@ -28,7 +28,7 @@ func (s *session) query(ctx context.Context, frame []byte) error {
 	}
 	facts := s.read(text)
 	all := [][]*policy.Facts{facts}
-	j, all, ask := s.judgeNoting(all)
+	j, all, ask := s.judgeNoting(all, nil)
 	var waits *held
 	if ask {
 		g := gated{sent: 'Q', text: text, alternatives: func() [][]*policy.Facts { return [][]*policy.Facts{s.read(text)} }}
@@ -167,8 +167,8 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	}
 	name := serverName(nameBytes)
 	found := s.candidates(name)
-	alternatives := s.wouldRun(name, found, values)
-	j, alternatives, ask := s.judgeNoting(alternatives)
+	alternatives, again := s.runsAgain(name, found, values)
+	j, alternatives, ask := s.judgeNoting(alternatives, again)
 	var waits *held
 	if ask {
 		values = bytes.Clone(values) // they may be needed when the buffer has moved on
@@ -261,7 +261,7 @@ func (s *session) functionCall(ctx context.Context, frame []byte) error {
 		return nil
 	}
 	all := [][]*policy.Facts{{policy.FunctionCall(oid)}}
-	j, all, ask := s.judgeNoting(all)
+	j, all, ask := s.judgeNoting(all, nil)
 	var waits *held
 	if ask {
 		g := gated{sent: 'F', text: calledFunction(oid), alternatives: func() [][]*policy.Facts { return all }}
@@ -391,7 +391,7 @@ func (s *session) allowedByKept(all [][]*policy.Facts, j judgement) ([][]*policy
 	if j.Verdict != policy.Allow || !s.widens(all) {
 		return nil, false
 	}
-	kept, ok := s.consultKept(all)
+	kept, ok := s.consultKept(all, nil)
 	return kept, ok && s.judgeEach(kept, s.toServer.now).Verdict == policy.Allow
 }
 

@@ -231,7 +231,8 @@ func (s *session) withValues(st *statement, values []byte) []*policy.Facts {
 // recognition of restores. It returns what it has judged, which may have been
 // refined by what the catalogue has said lately, and whether that is not the last
 // word: the statement is not simply allowed, or the catalogue could show more of it.
-func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, all [][]*policy.Facts, ask bool) {
+// again is not nil for a prepared statement that may have been refined before.
+func (s *session) judgeNoting(alternatives [][]*policy.Facts, again *statement) (j judgement, all [][]*policy.Facts, ask bool) {
 	t := &s.toServer
 	for _, facts := range alternatives {
 		for _, f := range facts {
@@ -247,7 +248,7 @@ func (s *session) judgeNoting(alternatives [][]*policy.Facts) (j judgement, all 
 	if !s.widens(alternatives) {
 		return j, alternatives, s.estimates(alternatives) || s.mayStand(j, alternatives) || s.mayHide(alternatives)
 	}
-	kept, ok := s.consultKept(alternatives)
+	kept, ok := s.consultKept(alternatives, again)
 	if !ok {
 		return j, alternatives, true
 	}

@@ -12,6 +12,8 @@ type statement struct {
 	text  string
 	types []byte // the parameter types that Parse gave, as received
 	facts []*policy.Facts
+
+	kept keptRefinement // of facts
 }
 
 // maxName is what the server keeps of the name of a statement or portal

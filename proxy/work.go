@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -182,8 +183,9 @@ func (w *work) tell(s *session, f *policy.Facts) {
 }
 
 func (w *work) add(kind byte, b []byte) {
-	fmt.Fprintf(w.digest, "%c%d:", kind, len(b))
-	w.digest.Write(b) // a hash never fails
+	var room [24]byte
+	w.digest.Write(append(strconv.AppendInt(append(room[:0], kind), int64(len(b)), 10), ':')) // a hash never fails
+	w.digest.Write(b)
 }
 
 // sees counts what command tags say a message has changed.

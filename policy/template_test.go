@@ -1,0 +1,218 @@
+package policy
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"pgregory.net/rapid"
+)
+
+// everything writes all that facts hold, but for where in the text their nodes stood.
+func everything(b *strings.Builder, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			b.WriteString("nil ")
+			return
+		}
+		if v.Type().Implements(reflect.TypeFor[proto.Message]()) {
+			node(b, reflect.NewAt(v.Type().Elem(), v.UnsafePointer()).Interface().(proto.Message).ProtoReflect())
+			return
+		}
+		if v.Type() == reflect.TypeFor[*lazyShape]() {
+			v = v.Elem().FieldByName("text")
+			fmt.Fprintf(b, "shape of %q ", v)
+			return
+		}
+		everything(b, v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			b.WriteString(v.Type().Field(i).Name + "=")
+			everything(b, v.Field(i))
+		}
+	case reflect.Slice:
+		fmt.Fprintf(b, "%d:", v.Len())
+		for i := range v.Len() {
+			everything(b, v.Index(i))
+		}
+	default:
+		fmt.Fprintf(b, "%#v ", v)
+	}
+}
+
+func node(b *strings.Builder, m protoreflect.Message) {
+	fields := m.Descriptor().Fields()
+	b.WriteString(string(m.Descriptor().Name()) + "{")
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		if !m.Has(f) || f.Name() == "location" || f.Name() == "name_location" {
+			continue
+		}
+		b.WriteString(string(f.Name()) + "=")
+		switch {
+		case f.IsList() && f.Kind() == protoreflect.MessageKind:
+			for k := range m.Get(f).List().Len() {
+				node(b, m.Get(f).List().Get(k).Message())
+			}
+		case f.Kind() == protoreflect.MessageKind:
+			node(b, m.Get(f).Message())
+		default:
+			fmt.Fprintf(b, "%q ", m.Get(f).String())
+		}
+	}
+	b.WriteString("} ")
+}
+
+func allOf(facts []*Facts) string {
+	var b strings.Builder
+	everything(&b, reflect.ValueOf(facts))
+	return b.String()
+}
+
+// sameAsParsed holds what a Reader that has read first, and so may have its template,
+// makes of text against what one makes of it that has read nothing.
+func sameAsParsed(t interface{ Fatalf(string, ...any) }, first, text string, c *Catalog) {
+	r := NewReader()
+	r.Read(first, usual)
+	kept, parsed := r.Read(text, usual), (&Reader{large: r.large}).parse(text)
+	if isWrite(kept) || isWrite(parsed) { // of reads the text is left out
+		if k, p := allOf(kept), allOf(parsed); k != p {
+			t.Fatalf("%q after %q:\n%s\nparsed:\n%s", text, first, k, p)
+		}
+		if k, p := allOf(r.RefineAll(kept, c)), allOf(r.RefineAll(parsed, c)); k != p {
+			t.Fatalf("%q after %q, refined:\n%s\nparsed:\n%s", text, first, k, p)
+		}
+		return
+	}
+	if !utf8.ValidString(text) { // the server refuses it
+		return
+	}
+	if len(kept) != len(parsed) {
+		t.Fatalf("%q after %q: %d statements, %d parsed", text, first, len(kept), len(parsed))
+	}
+	for i := range kept {
+		if told(kept[i]) != told(parsed[i]) {
+			t.Fatalf("%q after %q: %s, parsed: %s", text, first, told(kept[i]), told(parsed[i]))
+		}
+	}
+}
+
+// hostile are constants, and what looks like one, that stand for each other in one
+// place of a statement.
+var hostile = []string{
+	"1", "0", "007", "42", "2147483647", "2147483648", "99999999999999999999", "0000000000000000001", "1.5", "1.50", ".5", "5.", "1.5e3",
+	"1e5", "1e-5", "1.e5", "1.5e-3", "0x1F", "1_000", "1_0.0_1", "1..2", "-5", "- 5", "+5", "--5\n6", "-1.5", "- -5", "@ -5", "$1", "$2", "$1.5", "1a", "1.a",
+	"''", "'a'", "'it''s'", "''''", "'x' 'y'", "'x'\n'y'", "'x'\n''", "'' \n 'y'", "'x' -- c\n'y'", "'x' /* c */ 'y'", "E'a\\'b'", "e'a'", "'\\'", "'a\\'' OR 1=1 --'",
+	"U&'\\0061'", "U&'a' UESCAPE '!'", "n'a'", "b'101'", "x'1F'", "$$a 1$$", "$a$'$a$", "'a;b'", "'; DELETE FROM accounts; --'", "'/*'", "'--'", "'*/'",
+	"'ü'", "'\xff'", "'\xe2\x80\xa8'", "'\t\n'", "NULL", "'null'", "TRUE", "'true'", "DEFAULT", "'now'", "'t'", "'f'", "1 OR true", "1 OR 1 = 1", "1 OR id = id",
+	"'5'::int", "'5'::numeric(3, 2)", "CAST(1 AS varchar(10))", "date '2026-01-01'", "interval '1' day", "interval(3) '1'", "float8 '5'", "5::float(24)", "ARRAY[1, 2]", "'{1}'::int[3]",
+	"(1)", "(SELECT 1)", "(SELECT 1 LIMIT 1)", "coalesce(1, 2)", "CASE 1 WHEN 2 THEN 3 ELSE 4 END", "lower('A')", "f(1)", "nextval('s')", "id", "id + 0", "a.b", "1 /* 2 */", "1 -- 2\n",
+	"1 AND 1 = 1", "1 AND name = 'x'", "2 - 1", "1 % 2", "1 COLLATE \"C\"", "(1, 2)", "ROW(1)", "current_user", "'a' || 'b'", "4713", "6", "1 RETURNING 1", "1; DELETE FROM accounts",
+}
+
+// writes have places for constants.
+var writes = []string{
+	"UPDATE accounts SET name = ? WHERE id = ?", "UPDATE accounts SET parent = parent + ? WHERE id = ?", "DELETE FROM accounts WHERE id = ?",
+	"DELETE FROM accounts WHERE id IN (?, ?)", "DELETE FROM accounts WHERE id = ? OR ? = ?", "DELETE FROM accounts WHERE ? = ?", "DELETE FROM accounts WHERE name LIKE ?",
+	"DELETE FROM accounts WHERE id BETWEEN ? AND ?", "DELETE FROM accounts WHERE id = ANY (?)", "DELETE FROM accounts WHERE NOT (id <> ?) AND ?",
+	"UPDATE accounts SET (name, region) = (?, ?) WHERE id = ?", "UPDATE accounts SET (name, region) = ROW(?, ?)", "UPDATE accounts a SET name = ? FROM users u WHERE u.id = ? AND a.id = ?",
+	"INSERT INTO orders VALUES (?, ?), (?, ?)", "INSERT INTO orders (a, b) VALUES (?, ?) RETURNING a", "INSERT INTO orders SELECT ?, ?", "INSERT INTO orders (a) VALUES (?) ON CONFLICT (a) DO UPDATE SET b = ?",
+	"INSERT INTO orders VALUES (?) LIMIT ?", "INSERT INTO orders VALUES (?) ORDER BY ?", "WITH x AS (SELECT ?) DELETE FROM users WHERE id = ?", "DELETE FROM users USING accounts WHERE users.id = ?",
+	"UPDATE users SET a[?] = ?", "UPDATE users SET a[?:?] = ? WHERE b[?] = ?", " /* ? */ UPDATE users SET a = ? -- ?\n WHERE id=?; -- ? ", "\n\nDELETE FROM users WHERE id = ? ; ;", "UPDATE users SET a=?WHERE id=?",
+	"DELETE FROM users WHERE CURRENT OF c", "EXPLAIN DELETE FROM users WHERE id = ?", "EXPLAIN (ANALYZE ?) DELETE FROM users WHERE id = ?", "SELECT ?, ? FROM users", "UPDATE pg_settings SET setting = ? WHERE name = ?",
+	"UPDATE accounts SET name = substring(name FROM ? FOR ?) WHERE id = ?", "UPDATE accounts SET name = ? COLLATE \"C\" WHERE id = ? IS TRUE", "BEGIN; DELETE FROM users WHERE id = ?; ROLLBACK",
+	"UPDATE ONLY accounts SET id = id * ? WHERE (id, region) = (?, ?)", "DELETE FROM accounts WHERE id = ?::smallint AND email = ?::text",
+}
+
+func filled(t *rapid.T, write, label string) string {
+	var b strings.Builder
+	for i, part := range strings.Split(write, "?") {
+		if i > 0 {
+			b.WriteString(rapid.SampledFrom(hostile).Draw(t, label))
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
+// TestATemplateGivesTheFactsOfTheText: whatever was read before, the facts of a write
+// are those of its own text, node by node, and stay so under a catalogue.
+func TestATemplateGivesTheFactsOfTheText(t *testing.T) {
+	c := decoded(t, shopCatalog)
+	for _, w := range writes {
+		before := make(map[string]string)
+		for _, constant := range hostile {
+			text := strings.ReplaceAll(w, "?", constant)
+			if first, ok := before[SameButConstants(text)]; ok {
+				sameAsParsed(t, first, text, c)
+				sameAsParsed(t, text, first, c)
+			}
+			before[SameButConstants(text)] = text
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		write := rapid.SampledFrom(writes).Draw(t, "write")
+		sameAsParsed(t, filled(t, write, "first"), filled(t, write, "then"), c)
+	})
+}
+
+func FuzzTemplate(f *testing.F) {
+	c := decoded(f, shopCatalog)
+	for i, w := range writes {
+		f.Add(strings.ReplaceAll(w, "?", hostile[i]), strings.ReplaceAll(w, "?", hostile[len(hostile)-1-i]))
+	}
+	f.Fuzz(func(t *testing.T, first, text string) {
+		sameAsParsed(t, first, text, c)
+		sameAsParsed(t, SameButConstants(text), text, c)
+	})
+}
+
+// The plain ones have a template; what the grammar computes has none.
+func TestWhatHasATemplate(t *testing.T) {
+	for text, want := range map[string]bool{
+		"UPDATE t SET x = x + 1 WHERE id = 5":                 true,
+		"UPDATE t SET x = 'a', y = 1.5 WHERE id = 3000000000": true,
+		"DELETE FROM t WHERE id IN (1, 2) AND NOT done":       true,
+		"INSERT INTO t VALUES (1, 'it''s', NULL)":             true,
+		"DELETE FROM t WHERE d < date '2026-01-01'":           true,
+		"DELETE FROM t":                         true,
+		"UPDATE t SET x = -1 WHERE id = 5":      false,
+		"DELETE FROM t WHERE id = 1::float(24)": false,
+		"DELETE FROM t WHERE a = 'a'\n'b'":      false,
+		"DELETE FROM t WHERE a = 1.5e-3":        false,
+		"DELETE FROM t WHERE id IN (SELECT 1)":  false,
+	} {
+		r := NewReader()
+		r.Read(text, usual)
+		key, _ := shape(nil, text, nil)
+		if e, _ := r.cache.get(key, text); (e.template != nil) != want {
+			t.Errorf("%s: %v, want %v", text, e.template != nil, want)
+		}
+	}
+}
+
+// BenchmarkReadWrite is what facts of a write cost whose template is there.
+func BenchmarkReadWrite(b *testing.B) {
+	for name, text := range map[string]string{
+		"update": "UPDATE accounts SET balance = balance + 1 WHERE id = %d",
+		"delete": "DELETE FROM accounts WHERE id = %d AND branch = 5",
+		"insert": "INSERT INTO log (what, id) VALUES ('it''s', %d)",
+	} {
+		texts := make([]string, 100)
+		for i := range texts {
+			texts[i] = fmt.Sprintf(text, i*10)
+		}
+		b.Run(name, func(b *testing.B) {
+			r := NewReader()
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				r.Read(texts[i%100], usual)
+			}
+		})
+	}
+}
