@@ -81,9 +81,10 @@ func (s *session) readServer(r *serverReader, read reading) error {
 // bulkBuffers are lent to sessions whose server sends much, or whose client sends
 // much COPY data. Most of what an idle session keeps is buffers and stacks: with 8 and
 // 4 KiB of its own for reading client and server, and on a stack that had seen the
-// handshake (aside), 5,000 with TLS towards clients took 308 MB in all after a read;
-// with 2 KiB each and on a fresh one 227 MB. With TLS to the server, too, 403 and
-// 294 MB (BenchmarkIdleTLS in cmd/pgsluice).
+// handshake (aside), 5,000 with TLS towards clients took 308 MB in all after a read
+// and 375 after writes, too; with 2 KiB each and on a fresh one 227 and 291. With TLS
+// to the server, too, 403 and 294 after a read (BenchmarkIdleTLS in cmd/pgsluice).
+// Collecting garbage sooner (gcPercent there) made that 209, 244 and 259.
 var bulkBuffers = sync.Pool{New: func() any { b := make([]byte, bulkBuffer); return &b }}
 
 // resize lets the buffer follow the traffic. full says that the last read filled
