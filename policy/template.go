@@ -261,8 +261,11 @@ func (s *substitution) list(nodes []*pg.Node) (put []*pg.Node, changed bool) {
 	put = nodes
 	for i, n := range nodes {
 		m := s.node(n)
-		if m != n && !changed {
-			put, changed = append([]*pg.Node(nil), nodes...), true
+		if m == n {
+			continue
+		}
+		if !changed {
+			put, changed = slices.Clone(nodes), true
 		}
 		put[i] = m
 	}

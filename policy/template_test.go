@@ -3,7 +3,9 @@ package policy
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -194,6 +196,27 @@ func TestWhatHasATemplate(t *testing.T) {
 			t.Errorf("%s: %v, want %v", text, e.template != nil, want)
 		}
 	}
+}
+
+// Sessions share templates, and nobody changes one.
+func TestSessionsShareTemplates(t *testing.T) {
+	r, c := NewReader(), decoded(t, shopCatalog)
+	texts := []string{
+		"UPDATE accounts SET id = id, name = NULL, parent = %d WHERE id = 5 AND region IS NOT NULL", "DELETE FROM accounts WHERE id IN (id, %d, 2) AND email = 'x'",
+		"INSERT INTO orders VALUES (now(), NULL, %d), (DEFAULT, TRUE, 2)", "UPDATE accounts SET name = $1 WHERE id = $2",
+	}
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			for i := range 200 {
+				text := strings.ReplaceAll(texts[i%len(texts)], "%d", strconv.Itoa(i+worker))
+				if f := r.RefineAll(r.Read(text, usual), c); f[0].Text != text {
+					t.Errorf("%s has the text of %s", text, f[0].Text)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // BenchmarkReadWrite is what facts of a write cost whose template is there.

@@ -59,11 +59,11 @@ func (s *session) prepares(name, text string) *statement {
 //
 //	          simple              prepared
 //	update    51 to 68 (318)      17 to 20 (126)
-//	          13 (95)             4.7 (22)
+//	          13 to 17 (96)       4.7 to 4.9 (24)
 //	insert    25 (89)             4.5 (24)
-//	          7.6 (55)            3.2 (9)
+//	          7.6 to 9.3 (56)     3.2 (11)
 //	delete    41 (277)            26 (184)
-//	          13 (103)            6.4 (47)
+//	          13 to 18 (104)      6.4 to 6.7 (49)
 func BenchmarkGate(b *testing.B) {
 	forget := func(s *session) {
 		t := &s.toServer
