@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,18 +56,8 @@ and takes a socket that was passed in place of listen.
 	return c
 }
 
-// gcPercent is how much garbage there may be, in percent of what is in use, before it
-// is collected. Sessions keep much and throw little away: a read 200 bytes, a write
-// that is measured 100 KB. With half of Go's default 5,000 sessions that had written
-// took 244 MB and not 291, and neither took longer than by chance (BenchmarkIdleTLS;
-// BenchmarkRelay and BenchmarkCommitGate in package proxy).
-const gcPercent = 50
-
 // serve runs until it is told to stop.
 func serve(ctx context.Context, conf *config, log *zap.Logger) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
