@@ -41,6 +41,9 @@ type eventLoop struct {
 	n       int
 
 	taken  atomic.Uint64 // events
+	calls  chan struct{} // for leaders that wait to be called up
+	spare  atomic.Int32  // how many do
+	woke   atomic.Bool   // a turn has let another goroutine go on
 	asleep atomic.Bool   // watch waits for work
 	work   chan struct{} // wakes it
 
@@ -68,7 +71,8 @@ func (l *eventLoop) start() (err error) {
 		unix.Close(l.stop)
 		return err
 	}
-	l.work, l.closed, l.conns = make(chan struct{}, 1), make(chan struct{}), map[int32]*loopConn{}
+	l.calls, l.closed = make(chan struct{}), make(chan struct{})
+	l.work, l.conns = make(chan struct{}, 1), map[int32]*loopConn{}
 	l.started.Store(true)
 	l.all.Add(2)
 	go l.lead()
@@ -98,14 +102,30 @@ func (l *eventLoop) close() {
 	unix.Close(l.epoll)
 }
 
-// lead takes events and works on them, until somebody else does.
+// lead takes events and works on them, until somebody else does. Then it waits until
+// it is called up again, for it has its stack already.
 func (l *eventLoop) lead() {
 	defer l.all.Done()
+	for l.leads() {
+		if l.spare.Add(1) > maxSpare {
+			l.spare.Add(-1)
+			return
+		}
+		select {
+		case <-l.calls:
+		case <-l.closed:
+		}
+		l.spare.Add(-1)
+	}
+}
+
+// leads reports false once the loop is closed.
+func (l *eventLoop) leads() bool {
 	for l.waiting.CompareAndSwap(false, true) {
 		event, err := l.next()
 		l.waiting.Store(false)
 		if err != nil || int(event.Fd) == l.stop {
-			return
+			return false
 		}
 		if l.taken.Add(1)%yieldEvery == 0 {
 			runtime.Gosched()
@@ -119,8 +139,19 @@ func (l *eventLoop) lead() {
 		if c != nil {
 			c.happened(event.Events)
 		}
+		if l.woke.Load() && l.woke.CompareAndSwap(true, false) {
+			runtime.Gosched()
+		}
 	}
+	return true
 }
+
+// wakes says that this turn lets another goroutine go on. The leader makes room for it
+// before it waits: its processor is nobody else's while it does.
+func (l *eventLoop) wakes() { l.woke.Store(true) }
+
+// maxSpare is how many leaders wait to be called up.
+const maxSpare = 4
 
 // yieldEvery is after how many events the leader goes through the scheduler. One that
 // never does has its processor taken away at each system call after 10 ms, by a
@@ -149,8 +180,12 @@ func (l *eventLoop) mayWait() {
 	if !l.started.Load() || l.waiting.Load() {
 		return
 	}
-	l.all.Add(1)
-	go l.lead()
+	select {
+	case l.calls <- struct{}{}:
+	default:
+		l.all.Add(1)
+		go l.lead()
+	}
 }
 
 // watch finds turns that go on for long, and sleeps while nothing happens.

@@ -11,6 +11,8 @@ func (*eventLoop) close() {}
 
 func (*eventLoop) mayWait() {}
 
+func (*eventLoop) wakes() {}
+
 func (*eventLoop) take(conn net.Conn) (net.Conn, error) { return conn, nil }
 
 func serve(net.Conn, func(reading) (over bool, err error)) (served bool, err error) {

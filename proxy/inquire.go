@@ -361,5 +361,6 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 
 func (q *question) end(s *session) {
 	s.question = nil
+	s.loop.wakes()
 	close(q.settled)
 }

@@ -141,6 +141,7 @@ func (s *session) relay(r *serverReader) (owes bool, err error) {
 		}
 	}
 	if settled != nil {
+		s.loop.wakes()
 		close(settled) // only now: what the client is told next must come after this
 	}
 	r.w = copy(r.buf, r.buf[pos:r.w])
