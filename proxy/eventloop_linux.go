@@ -227,7 +227,7 @@ func (l *eventLoop) take(conn net.Conn) (net.Conn, error) {
 	l.mu.Lock()
 	l.conns[int32(fd)] = c
 	l.mu.Unlock()
-	if err := l.wait(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
+	if err := l.wait(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLPRI|unix.EPOLLET); err != nil {
 		c.Close()
 		return conn, err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/net/nettest"
+	"golang.org/x/sys/unix"
 
 	"github.com/pgsluice/pgsluice/policy"
 )
@@ -131,6 +132,31 @@ func TestServeMissesNothing(t *testing.T) {
 			t.Errorf("size %d: it ended with %v", size, err)
 		}
 		hears(199)
+	}
+}
+
+// TestUrgentByte: what a client sends behind an urgent byte is worked on at once, too.
+// The urgent byte itself is left out, as it is where PostgreSQL reads.
+func TestUrgentByte(t *testing.T) {
+	l := started(t)
+	for range 20 {
+		c, there := looped(t, l)
+		raw, err := there.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range []byte("a!b") {
+			if cerr := raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte{b}, i%2*unix.MSG_OOB, nil) }); cerr != nil || err != nil {
+				t.Fatal(cerr, err)
+			}
+		}
+		heard := make(chan byte, 3)
+		done := served(c, collect(heard, 10))
+		if first, second := <-heard, <-heard; first != 'a' || second != 'b' {
+			t.Fatalf("got %c and %c", first, second)
+		}
+		c.Close()
+		<-done
 	}
 }
 
