@@ -274,6 +274,22 @@ func TestDeadlineOfTheLogIn(t *testing.T) {
 	}
 }
 
+// TestNothingStaysOpen: of a session whose client is gone before the loop takes it.
+func TestNothingStaysOpen(t *testing.T) {
+	client, _ := tcpPipe(t)
+	server, _ := tcpPipe(t)
+	p := testProxy(t, policy.Standard(), func(context.Context) (net.Conn, error) { return server, nil })
+	t.Cleanup(p.loops[0].close)
+	s := newSession(p, hello{conn: client, start: &startup{}, until: time.Now().Add(time.Minute)}, func() {})
+	client.Close()
+	if err := s.run(t.Context()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("it ended with %v", err)
+	}
+	if err := s.server.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closed only now: %v", err)
+	}
+}
+
 // TestStreamsShareTheLoop: who sends without a pause is worked on beside others.
 func TestStreamsShareTheLoop(t *testing.T) {
 	l := started(t)

@@ -120,12 +120,12 @@ func (s *session) run(ctx context.Context) error {
 		return err
 	}
 	s.server, s.serverTLS = server, secured
-	if err := s.joinLoop(); err != nil {
-		server.Close()
+	err = s.joinLoop()
+	defer s.client.Close() // also with an error: the loop may have taken one of them
+	defer s.server.Close()
+	if err != nil {
 		return err
 	}
-	defer s.client.Close()
-	defer s.server.Close()
 	stop := context.AfterFunc(ctx, s.cutOff)
 	defer stop()
 
