@@ -16,8 +16,9 @@ const (
 	// surely coming, so that a statement in it can be held before any of it has
 	// reached the server.
 	maxStaged = 256 << 10
-	// longMessage is from where on a message may take so long to judge that other
-	// sessions had to wait for it: 10 KiB of SQL take about a millisecond.
+	// longMessage is from where on a message, or what has come at once, may take so
+	// long to judge that other sessions had to wait for it: 10 KiB of SQL take about a
+	// millisecond, in short statements several.
 	longMessage = 4 << 10
 	// maxOwed bounds the answers owed: a client that pipelines without end
 	// waits, as it would for the server's buffers.
@@ -81,6 +82,9 @@ func (s *session) woken(ctx context.Context) error {
 // refused, and what may go goes to the server in one write.
 func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 	t := &s.toServer
+	if t.w-t.r > longMessage {
+		s.loop.mayWait()
+	}
 	for {
 		if t.rest > 0 {
 			if err := s.passCopyData(); err != nil {
@@ -258,9 +262,6 @@ func (s *session) passCopyData() error {
 // message stages one whole message, or what stands for it.
 func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 	t := &s.toServer
-	if len(frame) > longMessage {
-		s.loop.mayWait()
-	}
 	if t.following != nil {
 		return s.whileCopying(ctx, typ, frame)
 	}

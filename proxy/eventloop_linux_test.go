@@ -220,6 +220,63 @@ func TestWhoeverWaitsLetsOthersWork(t *testing.T) {
 	}
 }
 
+// TestManyMessagesLetOthersWork: judging many short messages that came at once takes as
+// long as judging a long one, so others are let work before it, not only once watch
+// has noticed.
+func TestManyMessagesLetOthersWork(t *testing.T) {
+	p := testProxy(t, policy.Standard(), func(context.Context) (net.Conn, error) { return nil, net.ErrClosed })
+	l := &p.loops[0]
+	stuck, poker := looped(t, l)
+	other, speaker := looped(t, l)
+	server, _ := tcpPipe(t)
+	s := newSession(p, hello{conn: stuck, start: &startup{}}, func() {})
+	s.server, s.tx = server, 'I'
+	close(s.ready)
+	s.loop = l
+	s.toServer.in = bytes.Repeat([]byte{'H', 0, 0, 0, 4}, longMessage/headerLen+1)
+	s.toServer.w = len(s.toServer.in)
+
+	close(l.closed) // which ends watch
+	over := make(chan struct{})
+	first := served(stuck, func(read reading) (bool, error) {
+		if _, err := read(make([]byte, 8)); errors.Is(err, errNothing) {
+			return false, nil
+		}
+		_, err := s.clientSaid(t.Context())
+		<-over
+		return true, err
+	})
+	heard := make(chan byte, 1)
+	second := served(other, collect(heard, 1))
+	for stuck.at.Load() != isWaiting || other.at.Load() != isWaiting {
+		runtime.Gosched()
+	}
+	if _, err := poker.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for stuck.at.Load() == isWaiting {
+		runtime.Gosched()
+	}
+	if _, err := speaker.Write([]byte("y")); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-heard; got != 'y' {
+		t.Errorf("got %c", got)
+	}
+	close(over)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	other.Close()
+	<-second
+	if _, err := unix.Write(l.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+		t.Fatal(err)
+	}
+	l.all.Wait()
+	unix.Close(l.stop)
+	unix.Close(l.epoll)
+}
+
 // TestServeIsWoken: by a deadline, one of the past and one that comes, as often as one
 // is set; and by Close.
 func TestServeIsWoken(t *testing.T) {
