@@ -20,9 +20,10 @@ const (
 	// surely coming, so that a statement in it can be held before any of it has
 	// reached the server.
 	maxStaged = 256 << 10
-	// longMessage is from where on a message may take so long to judge that other
-	// sessions had to wait for it: 10 KiB of SQL take about a millisecond.
-	longMessage = 4 << 10
+	// longMessage is from where on a message, or what has come at once, may take so
+	// long to judge that other sessions had to wait for it: 10 KiB of SQL take about a
+	// millisecond, in short statements several. It fills the buffer of an idle session.
+	longMessage = clientBuffer
 	// maxOwed bounds the answers owed: a client that pipelines without end
 	// waits, as it would for the server's buffers.
 	maxOwed = 1 << 18
@@ -63,6 +64,10 @@ func (s *session) readClient(ctx context.Context, read reading) (over bool, err 
 // woken is called when a Read timed out: the log-in took too long, the session is
 // being drained, or the server does not wait for COPY data any more.
 func (s *session) woken(ctx context.Context) error {
+	// First: who wakes it from here on is heard.
+	if err := s.client.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("clear deadline: %w", err)
+	}
 	s.mu.Lock()
 	drained, idle, starting := s.drained, s.idleLocked() && s.toServer.r == s.toServer.w, s.tx == 0
 	s.mu.Unlock()
@@ -71,9 +76,6 @@ func (s *session) woken(ctx context.Context) error {
 		return stopping()
 	case starting:
 		return &protocolError{"canceling authentication due to timeout"}
-	}
-	if err := s.client.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("clear deadline: %w", err)
 	}
 	if s.toServer.following != nil {
 		return s.resume(ctx)
@@ -85,6 +87,9 @@ func (s *session) woken(ctx context.Context) error {
 // refused, and what may go goes to the server in one write.
 func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 	t := &s.toServer
+	if t.w-t.r >= longMessage {
+		s.loop.mayWait()
+	}
 	for {
 		if t.rest > 0 {
 			if err := s.passCopyData(); err != nil {
@@ -278,9 +283,6 @@ func (s *session) passCopyData() error {
 // message stages one whole message, or what stands for it.
 func (s *session) message(ctx context.Context, typ byte, frame []byte) error {
 	t := &s.toServer
-	if len(frame) > longMessage {
-		s.loop.mayWait()
-	}
 	if t.following != nil {
 		return s.whileCopying(ctx, typ, frame)
 	}

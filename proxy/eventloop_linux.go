@@ -90,7 +90,7 @@ func (l *eventLoop) wait(fd int, events uint32) error {
 
 // close ends the loop. All of its connections must have been closed.
 func (l *eventLoop) close() {
-	if !l.started.Load() {
+	if !l.started.CompareAndSwap(true, false) {
 		return
 	}
 	close(l.closed)
@@ -113,9 +113,10 @@ func (l *eventLoop) lead() {
 		}
 		select {
 		case <-l.calls:
+			l.spare.Add(-1)
 		case <-l.closed:
+			return
 		}
-		l.spare.Add(-1)
 	}
 }
 
@@ -262,7 +263,7 @@ func (l *eventLoop) take(conn net.Conn) (net.Conn, error) {
 	l.mu.Lock()
 	l.conns[int32(fd)] = c
 	l.mu.Unlock()
-	if err := l.wait(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
+	if err := l.wait(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLPRI|unix.EPOLLET); err != nil {
 		c.Close()
 		return conn, err
 	}

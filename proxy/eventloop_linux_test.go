@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/net/nettest"
+	"golang.org/x/sys/unix"
 
 	"github.com/pgsluice/pgsluice/policy"
 )
@@ -134,6 +135,31 @@ func TestServeMissesNothing(t *testing.T) {
 	}
 }
 
+// TestUrgentByte: what a client sends behind an urgent byte is worked on at once, too.
+// The urgent byte itself is left out, as it is where PostgreSQL reads.
+func TestUrgentByte(t *testing.T) {
+	l := started(t)
+	for range 20 {
+		c, there := looped(t, l)
+		raw, err := there.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range []byte("a!b") {
+			if cerr := raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte{b}, i%2*unix.MSG_OOB, nil) }); cerr != nil || err != nil {
+				t.Fatal(cerr, err)
+			}
+		}
+		heard := make(chan byte, 3)
+		done := served(c, collect(heard, 10))
+		if first, second := <-heard, <-heard; first != 'a' || second != 'b' {
+			t.Fatalf("got %c and %c", first, second)
+		}
+		c.Close()
+		<-done
+	}
+}
+
 // TestWhoeverWaitsLetsOthersWork: a turn that waits for a second connection's bytes,
 // or writes to one that does not read, is not in the way of anybody: whether it says
 // so, as reads and writes do, or not.
@@ -194,6 +220,63 @@ func TestWhoeverWaitsLetsOthersWork(t *testing.T) {
 	}
 }
 
+// TestManyMessagesLetOthersWork: judging many short messages that came at once takes as
+// long as judging a long one, so others are let work before it, not only once watch
+// has noticed.
+func TestManyMessagesLetOthersWork(t *testing.T) {
+	p := testProxy(t, policy.Standard(), func(context.Context) (net.Conn, error) { return nil, net.ErrClosed })
+	l := &p.loops[0]
+	stuck, poker := looped(t, l)
+	other, speaker := looped(t, l)
+	server, _ := tcpPipe(t)
+	s := newSession(p, hello{conn: stuck, start: &startup{}}, func() {})
+	s.server, s.tx = server, 'I'
+	close(s.ready)
+	s.loop = l
+	s.toServer.in = bytes.Repeat([]byte{'H', 0, 0, 0, 4}, longMessage/headerLen+1)
+	s.toServer.w = len(s.toServer.in)
+
+	close(l.closed) // which ends watch
+	over := make(chan struct{})
+	first := served(stuck, func(read reading) (bool, error) {
+		if _, err := read(make([]byte, 8)); errors.Is(err, errNothing) {
+			return false, nil
+		}
+		_, err := s.clientSaid(t.Context())
+		<-over
+		return true, err
+	})
+	heard := make(chan byte, 1)
+	second := served(other, collect(heard, 1))
+	for stuck.at.Load() != isWaiting || other.at.Load() != isWaiting {
+		runtime.Gosched()
+	}
+	if _, err := poker.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for stuck.at.Load() == isWaiting {
+		runtime.Gosched()
+	}
+	if _, err := speaker.Write([]byte("y")); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-heard; got != 'y' {
+		t.Errorf("got %c", got)
+	}
+	close(over)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	other.Close()
+	<-second
+	if _, err := unix.Write(l.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+		t.Fatal(err)
+	}
+	l.all.Wait()
+	unix.Close(l.stop)
+	unix.Close(l.epoll)
+}
+
 // TestServeIsWoken: by a deadline, one of the past and one that comes, as often as one
 // is set; and by Close.
 func TestServeIsWoken(t *testing.T) {
@@ -245,6 +328,22 @@ func TestDeadlineOfTheLogIn(t *testing.T) {
 	t.Cleanup(func() { s.server.Close() })
 	if _, err := s.client.(*loopConn).Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestNothingStaysOpen: of a session whose client is gone before the loop takes it.
+func TestNothingStaysOpen(t *testing.T) {
+	client, _ := tcpPipe(t)
+	server, _ := tcpPipe(t)
+	p := testProxy(t, policy.Standard(), func(context.Context) (net.Conn, error) { return server, nil })
+	t.Cleanup(p.loops[0].close)
+	s := newSession(p, hello{conn: client, start: &startup{}, until: time.Now().Add(time.Minute)}, func() {})
+	client.Close()
+	if err := s.run(t.Context()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("it ended with %v", err)
+	}
+	if err := s.server.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closed only now: %v", err)
 	}
 }
 

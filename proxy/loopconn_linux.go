@@ -24,7 +24,7 @@ type loopConn struct {
 	closed   chan struct{} // by Close
 	readable chan struct{} // a token: there may be something to read
 	writable chan struct{} // a token: there may be room to write
-	ended    atomic.Bool   // the other side will say no more, or it is an error
+	ended    atomic.Bool   // the other side will say no more, it is an error, or reads stop short
 	reading  deadline
 	writing  deadline
 	write    sync.Mutex
@@ -56,7 +56,8 @@ const (
 
 // happened is called by the loop with what epoll reports.
 func (c *loopConn) happened(events uint32) {
-	const end = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	// Reads stop short of an urgent byte, which is left out (tcp(7)), whatever is behind it.
+	const end = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLPRI
 	if events&end != 0 {
 		c.ended.Store(true)
 	}

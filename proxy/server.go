@@ -132,7 +132,7 @@ func (s *session) relay(r *serverReader) (owes bool, err error) {
 	}
 	if len(r.send) > 0 {
 		if !r.writing {
-			s.clientWrite.Lock()
+			s.lockClient()
 		}
 		_, err := s.client.Write(r.send)
 		s.clientWrite.Unlock()
@@ -186,7 +186,7 @@ func (s *session) keep(r *serverReader) {
 	// What the client may see comes before whatever the other goroutine gives it,
 	// once it has seen that the answer is complete.
 	if r.send = s.kept.add(r.send, r.rest); len(r.send) > 0 {
-		s.clientWrite.Lock()
+		s.lockClient()
 		r.writing = true
 	}
 	r.poke = r.poke || s.copying && (s.q.empty() || s.q.copyIn)

@@ -161,8 +161,6 @@ func (s *session) enter(ctx context.Context) error {
 	}
 	s.server, s.serverTLS = server, secured
 	if err := s.joinLoop(); err != nil {
-		s.server.Close()
-		s.server = nil
 		return err
 	}
 	s.stopCutOff = context.AfterFunc(ctx, s.cutOff)
@@ -187,8 +185,10 @@ func (s *session) leave() {
 	if s.server == nil {
 		return
 	}
-	s.p.unregister(s)
-	s.stopCutOff()
+	if s.stopCutOff != nil {
+		s.p.unregister(s)
+		s.stopCutOff()
+	}
 	s.server.Close()
 	s.client.Close()
 }

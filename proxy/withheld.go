@@ -273,10 +273,19 @@ func (s *session) toClient(frames []byte) error {
 	if len(frames) == 0 {
 		return nil
 	}
-	s.clientWrite.Lock()
+	s.lockClient()
 	defer s.clientWrite.Unlock()
 	if _, err := s.client.Write(frames); err != nil {
 		return fmt.Errorf("write to client: %w", err)
 	}
 	return nil
+}
+
+// lockClient takes clientWrite, which somebody has for long where the client does not
+// read.
+func (s *session) lockClient() {
+	if !s.clientWrite.TryLock() {
+		s.loop.mayWait()
+		s.clientWrite.Lock()
+	}
 }
