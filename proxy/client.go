@@ -24,6 +24,10 @@ const (
 	// long to judge that other sessions had to wait for it: 10 KiB of SQL take about a
 	// millisecond, in short statements several. It fills the buffer of an idle session.
 	longMessage = clientBuffer
+	// pause is how long an open batch waits for its Sync. What has been sent of it can
+	// neither be held nor run again, so where a client's writes end must not decide
+	// that; and who waits for an error without Flush or Sync has it soon.
+	pause = 10 * time.Millisecond
 	// maxOwed bounds the answers owed: a client that pipelines without end
 	// waits, as it would for the server's buffers.
 	maxOwed = 1 << 18
@@ -42,7 +46,10 @@ func (s *session) readClient(ctx context.Context, read reading) (over bool, err 
 	n, err := read(t.in[t.w:])
 	t.w += n
 	if n > 0 {
-		if t.w-t.r == n && s.p.isDraining() && s.idle() {
+		if err := s.endPause(); err != nil {
+			return true, err
+		}
+		if t.w-t.r == n && len(t.out) == 0 && s.p.isDraining() && s.idle() {
 			return true, stopping() // else a client that never pauses would never be drained
 		}
 		terminated, err := s.clientSaid(ctx)
@@ -69,7 +76,8 @@ func (s *session) woken(ctx context.Context) error {
 		return fmt.Errorf("clear deadline: %w", err)
 	}
 	s.mu.Lock()
-	drained, idle, starting := s.drained, s.idleLocked() && s.toServer.r == s.toServer.w, s.tx == 0
+	t := &s.toServer
+	drained, idle, starting := s.drained, s.idleLocked() && t.r == t.w && len(t.out) == 0, s.tx == 0
 	s.mu.Unlock()
 	switch {
 	case drained && idle:
@@ -77,8 +85,24 @@ func (s *session) woken(ctx context.Context) error {
 	case starting:
 		return &protocolError{"canceling authentication due to timeout"}
 	}
-	if s.toServer.following != nil {
+	if t.following != nil {
 		return s.resume(ctx)
+	}
+	if t.pausing {
+		t.pausing = false
+		return s.sendOn(ctx)
+	}
+	return nil
+}
+
+// endPause is called when more of a batch has come.
+func (s *session) endPause() error {
+	if !s.toServer.pausing {
+		return nil
+	}
+	s.toServer.pausing = false
+	if err := s.client.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("clear deadline: %w", err)
 	}
 	return nil
 }
@@ -162,23 +186,31 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 	}
 	// Part of a message is left, so more is coming: an open batch may wait for
 	// it. PostgreSQL answers nothing before Flush or Sync but errors.
-	waits := t.batch && t.w > t.r && len(t.out) < maxStaged
-	if len(t.held) > 0 {
-		waits = len(t.out) < maxStaged
+	waits := (t.batch && t.w > t.r || len(t.held) > 0) && len(t.out) < maxStaged
+	if !waits && t.batch && !t.batchSent && len(t.out) > 0 && len(t.out) < maxStaged {
+		if err := s.client.SetReadDeadline(time.Now().Add(pause)); err != nil {
+			return false, fmt.Errorf("set deadline: %w", err)
+		}
+		waits, t.pausing = true, true
 	}
 	if !waits {
-		if err := s.decideHeld(ctx); err != nil {
-			return false, err
-		}
-		if err := s.beforeSync(); err != nil {
-			return false, err
-		}
-		if err := s.flush(); err != nil {
+		if err := s.sendOn(ctx); err != nil {
 			return false, err
 		}
 	}
 	t.makeRoom()
 	return false, nil
+}
+
+// sendOn sends what is staged, though it may be part of a batch.
+func (s *session) sendOn(ctx context.Context) error {
+	if err := s.decideHeld(ctx); err != nil {
+		return err
+	}
+	if err := s.beforeSync(); err != nil {
+		return err
+	}
+	return s.flush()
 }
 
 // makeRoom moves what is left to the start of the buffer and lets the buffer be

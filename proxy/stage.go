@@ -21,6 +21,8 @@ type stage struct {
 	rest int64 // bytes still to come of a message that is passed on unseen
 	bulk bool  // the last message was COPY data
 
+	pausing bool // the open batch waits for its Sync, until the client's deadline
+
 	dropping bool // they are dropped instead
 
 	out  []byte

@@ -51,6 +51,7 @@ func main() {
 	flag.StringVar(&o.regress, "regress", "", "folder with PostgreSQL's regression SQL (src/test/regress/sql), compared line by line")
 	flag.StringVar(&o.node, "node", "", "folder packages/pg of a checkout of node-postgres, with its dependencies installed")
 	flag.StringVar(&o.psycopg, "psycopg", "", "folder of a checkout of psycopg, of the version that is installed")
+	flag.BoolVar(&o.plain, "plain", false, "without TLS on either side: such connections are read in another way")
 	flag.BoolVar(&o.verbose, "v", false, "show what a differing test printed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -67,7 +68,7 @@ func main() {
 
 type options struct {
 	pgsluice, only, regress, node, psycopg string
-	verbose                                bool
+	verbose, plain                         bool
 }
 
 // run plays the suites and writes a row for each. It returns how many tests
@@ -120,7 +121,7 @@ func run(ctx context.Context, out io.Writer, o options) (differs int, err error)
 // cannot meet and even OIDs are the same in both.
 func both(ctx context.Context, o options, s suite) (direct, through map[string]outcome, server string, err error) {
 	for _, path := range []string{"", o.pgsluice} {
-		t, err := start(ctx, path)
+		t, err := start(ctx, path, o.plain)
 		if err != nil {
 			return nil, nil, "", err
 		}

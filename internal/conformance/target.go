@@ -47,9 +47,9 @@ var hba = []string{
 }
 
 // start starts a cluster and, where path is not empty, pgsluice in front of it
-// with a policy that allows everything.
-func start(ctx context.Context, path string) (t target, err error) {
-	t.cluster, err = pgcluster.Start(ctx, pgcluster.Options{TLS: true, HBA: hba, Settings: map[string]string{
+// with a policy that allows everything; plain: without TLS on either side.
+func start(ctx context.Context, path string, plain bool) (t target, err error) {
+	t.cluster, err = pgcluster.Start(ctx, pgcluster.Options{TLS: !plain, HBA: hba, Settings: map[string]string{
 		"max_prepared_transactions": "10", "wal_level": "logical", "max_connections": "200",
 	}})
 	if err != nil {
@@ -69,10 +69,10 @@ func start(ctx context.Context, path string) (t target, err error) {
 	if path == "" {
 		return t, nil
 	}
-	return t, t.startProxy(ctx, path)
+	return t, t.startProxy(ctx, path, plain)
 }
 
-func (t *target) startProxy(ctx context.Context, path string) error {
+func (t *target) startProxy(ctx context.Context, path string, plain bool) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("find pgsluice: %w", err)
@@ -82,25 +82,30 @@ func (t *target) startProxy(ctx context.Context, path string) error {
 		return err
 	}
 	dir := t.cluster.Dir
-	key := filepath.Join(dir, "proxy.key")
-	secret, err := os.ReadFile(filepath.Join(dir, "server.key"))
-	if err != nil {
-		return fmt.Errorf("read the server's key: %w", err)
+	secured := ""
+	if !plain {
+		key := filepath.Join(dir, "proxy.key")
+		secret, err := os.ReadFile(filepath.Join(dir, "server.key"))
+		if err == nil {
+			err = os.WriteFile(key, secret, 0o600)
+		}
+		if err != nil {
+			return fmt.Errorf("copy the server's key: %w", err)
+		}
+		// The server's own certificate, so that channel binding goes through.
+		secured = fmt.Sprintf("tls: {cert: %q, key: %q}\n", t.cluster.CAFile, key)
 	}
 	for name, content := range map[string]string{
-		key: string(secret),
 		filepath.Join(dir, "policy.yaml"): `version: 1
 defaults: {allowed: allow, unparsed: allow, unknown: allow}
 rules: []
 `,
-		// The server's own certificate, so that channel binding goes through.
 		filepath.Join(dir, "pgsluice.yaml"): fmt.Sprintf(`listen: 127.0.0.1:%d
 server: {address: %q, tls: {mode: prefer}}
-tls: {cert: %q, key: %q}
-policy: %s/policy.yaml
+%spolicy: %s/policy.yaml
 ledger: sqlite:%s/ledger.db
 audit: {dir: %s/audit}
-`, port, t.cluster.Addr(), t.cluster.CAFile, key, dir, dir, dir),
+`, port, t.cluster.Addr(), secured, dir, dir, dir),
 	} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			return fmt.Errorf("write what pgsluice needs: %w", err)
