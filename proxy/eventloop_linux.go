@@ -17,7 +17,9 @@ import (
 // epoll_wait(2) itself and works on them in place. Where the runtime waits instead,
 // each message costs two goroutine switches, the wake-up of a thread that looks for
 // more to do and finds nothing, and one of the runtime's monitor: more than all that
-// is done to an allowed statement (the figures are in BenchmarkHop).
+// is done to an allowed statement. With one client that made 246 us of a SELECT by
+// pgbench 179, where PgBouncer needs 163 and 133 are the server's own; with eight, whose
+// threads rarely sleep, little ("Speed" in README.md).
 //
 // Who is in the midst of a turn must not keep the others waiting. So whoever is about
 // to wait for anything says so (mayWait): then another goroutine leads, and the one
@@ -63,13 +65,10 @@ func (l *eventLoop) start() (err error) {
 		return fmt.Errorf("create epoll: %w", err)
 	}
 	if l.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		unix.Close(l.epoll)
-		return fmt.Errorf("create eventfd: %w", err)
+		return errors.Join(fmt.Errorf("create eventfd: %w", err), unix.Close(l.epoll))
 	}
 	if err := l.wait(l.stop, unix.EPOLLIN); err != nil {
-		unix.Close(l.epoll)
-		unix.Close(l.stop)
-		return err
+		return errors.Join(err, unix.Close(l.epoll), unix.Close(l.stop))
 	}
 	l.calls, l.closed = make(chan struct{}), make(chan struct{})
 	l.work, l.conns = make(chan struct{}, 1), map[int32]*loopConn{}
@@ -264,8 +263,7 @@ func (l *eventLoop) take(conn net.Conn) (net.Conn, error) {
 	l.conns[int32(fd)] = c
 	l.mu.Unlock()
 	if err := l.wait(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLPRI|unix.EPOLLET); err != nil {
-		c.Close()
-		return conn, err
+		return conn, errors.Join(err, c.Close())
 	}
 	conn.Close() // which takes it from the runtime's epoll
 	return c, nil

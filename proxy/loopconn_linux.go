@@ -211,7 +211,7 @@ func (c *loopConn) readNow(b []byte) (int, error) {
 func (c *loopConn) Read(b []byte) (int, error) {
 	for {
 		n, err := c.readNow(b)
-		if err != errNothing {
+		if !errors.Is(err, errNothing) {
 			if c.more.Load() {
 				put(c.readable) // for whoever else reads
 			}
