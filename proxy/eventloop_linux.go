@@ -97,8 +97,8 @@ func (l *eventLoop) close() {
 		return // it cannot fail; and who waits must not lose the descriptors
 	}
 	l.all.Wait()
-	unix.Close(l.stop)
-	unix.Close(l.epoll)
+	_ = unix.Close(l.stop) // nothing is lost with them
+	_ = unix.Close(l.epoll)
 }
 
 // lead takes events and works on them, until somebody else does. Then it waits until

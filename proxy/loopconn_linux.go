@@ -174,7 +174,7 @@ func (c *loopConn) use() bool {
 
 func (c *loopConn) release() {
 	if c.users.Add(-1) == closing {
-		unix.Close(c.fd)
+		_ = unix.Close(c.fd) // who wrote has heard of errors
 	}
 }
 
