@@ -61,6 +61,9 @@ func (s *session) readClient(ctx context.Context, read reading) (over bool, err 
 	case err == nil, errors.Is(err, errNothing):
 		return false, nil
 	case errors.Is(err, io.EOF):
+		if t.pausing { // the server would have read it, and said what is wrong with it
+			return true, s.sendOn(ctx)
+		}
 		return true, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return false, s.woken(ctx)

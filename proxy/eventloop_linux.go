@@ -17,9 +17,9 @@ import (
 // epoll_wait(2) itself and works on them in place. Where the runtime waits instead,
 // each message costs two goroutine switches, the wake-up of a thread that looks for
 // more to do and finds nothing, and one of the runtime's monitor: more than all that
-// is done to an allowed statement. With one client that made 246 us of a SELECT by
-// pgbench 179, where PgBouncer needs 163 and 133 are the server's own; with eight, whose
-// threads rarely sleep, little ("Speed" in README.md).
+// is done to an allowed statement. With one client a SELECT by pgbench took
+// 246 us before and 179 so, where PgBouncer took 163; with eight, whose threads rarely
+// sleep, there was little between them ("Speed" in README.md).
 //
 // Who is in the midst of a turn must not keep the others waiting. So whoever is about
 // to wait for anything says so (mayWait): then another goroutine leads, and the one
