@@ -53,7 +53,7 @@ func (s *session) overInBatch(ctx context.Context, v verdictOf) (granted bool, e
 	if v.atCommit == 0 {
 		return s.over(ctx, 'B', v, false)
 	}
-	if _, err := s.put(nil, 1); err != nil {
+	if _, err := s.put(nil); err != nil {
 		return false, fmt.Errorf("end the batch before its COMMIT: %w", err)
 	}
 	if tx, _ := s.status(); tx != 'T' {

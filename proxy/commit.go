@@ -40,32 +40,47 @@ func (v verdictOf) endsBlock(s *session) verdictOf {
 	return v
 }
 
-// begin opens a transaction block around what the client sends next. The counters
-// begin at zero before it where they are not known to.
-func (s *session) begin(zero bool) error {
-	if !zero {
-		_, err := s.put(execution(nil, "BEGIN", nil), 1)
-		return err
-	}
-	zeroing := append(execution(nil, impact.FlushSQL, nil), 'S', 0, 0, 0, 4)
-	_, err := s.put(execution(zeroing, "BEGIN", nil), 2)
+// begin opens a transaction block around what the client sends next.
+func (s *session) begin() error {
+	_, err := s.put(execution(nil, "BEGIN", nil))
 	return err
+}
+
+// zeroing makes the session report its counters and begin at zero: as soon as it
+// has handled the Sync, whatever waits behind it.
+var zeroing = append(execution(nil, impact.FlushSQL, nil), 'S', 0, 0, 0, 4)
+
+// zeroed puts zeroing in front of what is about to be sent, if that is due and the
+// session is idle. Its answer is q's, and is left out.
+func (s *session) zeroed(messages []byte, q *question) []byte {
+	t := &s.toServer
+	if !t.zero || t.batchSent {
+		return messages
+	}
+	s.mu.Lock()
+	idle := s.tx == 'I' && s.q.empty() && !s.q.skipping
+	s.mu.Unlock()
+	if !idle {
+		return messages
+	}
+	t.zero, q.zeroing = false, true
+	return append(slices.Clone(zeroing), messages...)
 }
 
 // commit ends it. The ErrorResponse is that of a commit that failed. It may wait
 // for a standby, however long.
 func (s *session) commit() (failure []byte, err error) {
 	sync := []byte{'S', 0, 0, 0, 4}
-	_, err = s.ask(append(execution(nil, "COMMIT", nil), sync...), &question{syncs: 1, mayFail: true, patient: true})
+	_, err = s.ask(append(execution(nil, "COMMIT", nil), sync...), &question{sync: true, mayFail: true, patient: true})
 	return failureOf(err)
 }
 
 // rollback takes back what the transaction did. A server that does not do so has
 // ended the session; but a CancelRequest may come late and hit the ROLLBACK.
 func (s *session) rollback() error {
-	_, err := s.put(execution(nil, "ROLLBACK", nil), 1)
+	_, err := s.put(execution(nil, "ROLLBACK", nil))
 	if errors.Is(err, errCancelled) {
-		_, err = s.put(execution(nil, "ROLLBACK", nil), 1)
+		_, err = s.put(execution(nil, "ROLLBACK", nil))
 	}
 	if err != nil {
 		return fmt.Errorf("roll back: %w", err)
@@ -128,7 +143,7 @@ func (s *session) measurement(messages []byte, q *question) (*impact.Measurement
 	if s.toServer.batchSent {
 		rows, err = s.inOpenBatch(messages, q)
 	} else {
-		q.closes, q.syncs = 0, 1
+		q.closes, q.sync = 0, true
 		rows, err = s.ask(append(messages, 'S', 0, 0, 0, 4), q)
 	}
 	failure, err := failureOf(err)
@@ -280,7 +295,7 @@ func (s *session) readsOnly(statement string) bool {
 	return true
 }
 
-// fromZero makes the counters begin at zero for a transaction block that the
+// fromZero has the counters begin at zero for a transaction block that the
 // client is about to begin, where they hold what was not measured.
 func (s *session) fromZero(all [][]*policy.Facts) error {
 	t := &s.toServer
@@ -292,9 +307,8 @@ func (s *session) fromZero(all [][]*policy.Facts) error {
 	if tx, _ := s.status(); !settled || err != nil || tx != 'I' {
 		return err
 	}
-	t.unclean, t.dirty = false, false
-	_, err = s.put(execution(nil, impact.FlushSQL, nil), 1)
-	return err
+	t.unclean, t.dirty, t.zero = false, false, true
+	return nil
 }
 
 // about is the statement that messages are about.

@@ -81,18 +81,18 @@ func (s *session) rollbackIfOpen() error {
 
 // try runs a statement and takes it back.
 func (s *session) try(sql string, with bound, h held, c DryRun) (*dry, error) {
-	zeroing := append(execution(nil, impact.FlushSQL, nil), 'S', 0, 0, 0, 4)
-	messages := execution(zeroing, "BEGIN", nil)
+	s.toServer.zero = true
+	messages := execution(nil, "BEGIN", nil)
 	messages = execution(messages, "SET LOCAL lock_timeout = '"+dryLockTimeout+"'", nil)
 	messages = execution(messages, fmt.Sprintf("SET LOCAL statement_timeout = %d", c.Timeout.Milliseconds()), nil)
-	rows, err := s.put(executionWith(messages, impact.ExplainSQL(sql), with), 2)
+	rows, err := s.put(executionWith(messages, impact.ExplainSQL(sql), with))
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) != 2 { // of the flush, and the plan
+	if len(rows) != 1 {
 		return nil, fmt.Errorf("ask for the plan: %d rows: %w", len(rows), io.ErrUnexpectedEOF)
 	}
-	plan, expected, err := readPlan(rows[1])
+	plan, expected, err := readPlan(rows[0])
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (s *session) try(sql string, with bound, h held, c DryRun) (*dry, error) {
 		before = "WITH pgsluice_changed AS ("
 		after = fmt.Sprintf("\n RETURNING *) SELECT pg_catalog.row_to_json(pgsluice_changed)::text FROM pgsluice_changed LIMIT %d", c.Show)
 	}
-	rows, err = s.put(execution(executionWith(nil, before+sql+after, with), impact.MeasureSQL, nil), 1)
+	rows, err = s.put(execution(executionWith(nil, before+sql+after, with), impact.MeasureSQL, nil))
 	if err != nil {
 		return nil, err
 	}

@@ -208,9 +208,9 @@ func (s *session) rolledBack(questions []byte, answers int) ([][]byte, error) {
 	for _, sql := range back {
 		undo = execution(undo, sql, nil)
 	}
-	rows, err := s.put(append(messages, undo...), 1)
+	rows, err := s.put(append(messages, undo...))
 	if err != nil && (errors.Is(err, errFailed) || errors.Is(err, errCancelled)) {
-		if _, again := s.put(undo, 1); again != nil {
+		if _, again := s.put(undo); again != nil {
 			return nil, fmt.Errorf("go back to before the planner was asked: %w", errors.Join(again, err))
 		}
 	}

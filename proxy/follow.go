@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/pgsluice/pgsluice/policy"
-	"github.com/pgsluice/pgsluice/proxy/impact"
 )
 
 // The commit gate in the extended protocol. A batch that is not on the server yet
@@ -164,7 +163,7 @@ func (s *session) endOpenBatch(all [][]*policy.Facts) (failed bool, err error) {
 	if failed || err != nil || t.now != inside && (t.work.digest != nil || t.controls) {
 		return failed, err
 	}
-	if _, err := s.put(nil, 1); err != nil {
+	if _, err := s.put(nil); err != nil {
 		return false, err
 	}
 	t.endBatch()
@@ -198,9 +197,8 @@ func (s *session) beforeSync() error {
 	if tx, _ := s.status(); !settled || err != nil || tx != 'I' {
 		return err
 	}
-	t.unclean = false
-	_, err = s.put(execution(nil, impact.FlushSQL, nil), 1)
-	return err
+	t.unclean, t.zero = false, true
+	return nil
 }
 
 // whileCopying takes what a client sends while a statement whose effect is

@@ -28,10 +28,11 @@ type question struct {
 	failure []byte   // and the ErrorResponse
 	routine string   // of the server, that raised the error
 	late    bool     // the proxy has cancelled it itself
-	syncs   int      // ReadyForQuerys to come
+	sync    bool     // a ReadyForQuery ends it
 	closes  int      // CloseCompletes to come, where no ReadyForQuery will
 	mayFail bool
 	patient bool // it is the client's own doing, and may take as long as that
+	zeroing bool // the answer to zeroing comes first, with a ReadyForQuery of its own
 	settled chan struct{}
 }
 
@@ -76,16 +77,16 @@ func (s *session) inquire(sql string, parameters [][]byte) ([][]byte, error) {
 // savepoint.
 func (s *session) putApart(status byte, messages []byte) ([][]byte, error) {
 	if status == 'I' {
-		return s.put(messages, 1)
+		return s.put(messages)
 	}
 	back := execution(nil, "ROLLBACK TO SAVEPOINT "+askSavepoint, nil)
 	back = execution(back, "RELEASE SAVEPOINT "+askSavepoint, nil)
 	question := append(execution(nil, "SAVEPOINT "+askSavepoint, nil), messages...)
-	rows, err := s.put(append(question, back...), 1)
+	rows, err := s.put(append(question, back...))
 	if err == nil || !errors.Is(err, errFailed) && !errors.Is(err, errCancelled) {
 		return rows, err
 	}
-	if _, again := s.put(back, 1); again != nil {
+	if _, again := s.put(back); again != nil {
 		return nil, fmt.Errorf("go back to before the question: %w", errors.Join(again, err))
 	}
 	return nil, err
@@ -142,7 +143,7 @@ func (s *session) show(names []string) ([]string, error) {
 	if s.toServer.batchSent {
 		rows, err = s.inOpenBatch(messages, &question{closes: closesPerExecution * len(names)})
 	} else {
-		rows, err = s.put(messages, 1)
+		rows, err = s.put(messages)
 	}
 	if err == nil && len(rows) != len(names) {
 		err = fmt.Errorf("%d of %d settings shown", len(rows), len(names))
@@ -236,18 +237,17 @@ func closeAsked(b []byte) []byte {
 }
 
 // put sends messages of the proxy's own, with a Sync, and waits for the answer.
-// Syncs is how many there are, with that one.
-func (s *session) put(messages []byte, syncs int) ([][]byte, error) {
-	return s.ask(append(messages, 'S', 0, 0, 0, 4), &question{syncs: syncs, mayFail: true})
+func (s *session) put(messages []byte) ([][]byte, error) {
+	return s.ask(append(messages, 'S', 0, 0, 0, 4), &question{sync: true, mayFail: true})
 }
 
-// ask sends a question and waits for its answer, which ends with as many
-// ReadyForQuery or CloseComplete as q says.
+// ask sends a question and waits for its answer, which ends with
+// the ReadyForQuery or as many CloseComplete as q says.
 func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
-	q.settled = make(chan struct{})
-	s.mu.Lock()
-	s.question = q
-	s.mu.Unlock()
+	if q.sync {
+		messages = s.zeroed(messages, q)
+	}
+	s.puts(q)
 	if _, err := s.server.Write(messages); err != nil {
 		return nil, fmt.Errorf("write to server: %w", err)
 	}
@@ -280,6 +280,14 @@ func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
 		return nil, fmt.Errorf("%w: %w", errFailed, errSyntax)
 	}
 	return nil, &questionFailed{q.code, q.failure, q.code == "57014" && !q.late}
+}
+
+// puts makes the server's next messages the answer to a question.
+func (s *session) puts(q *question) {
+	q.settled = make(chan struct{})
+	s.mu.Lock()
+	s.question = q
+	s.mu.Unlock()
 }
 
 // questionFailed is errFailed, or errCancelled, with what the server said.
@@ -327,7 +335,9 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 		if err := row.Decode(frame[headerLen:]); err != nil || len(row.Values) == 0 {
 			return true, errShort
 		}
-		q.rows = append(q.rows, append([]byte(nil), row.Values[0]...))
+		if !q.zeroing {
+			q.rows = append(q.rows, append([]byte(nil), row.Values[0]...))
+		}
 		return true, nil
 	case 'E':
 		var e pgproto3.ErrorResponse
@@ -336,6 +346,9 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 		}
 		if e.Severity == "FATAL" || e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC" {
 			return false, nil // the client must hear why its session ends
+		}
+		if q.zeroing { // by a CancelRequest: the counters are then too high, never too low
+			return true, nil
 		}
 		q.code, q.routine, q.failure = e.Code, e.Routine, append([]byte(nil), frame...)
 		switch {
@@ -351,9 +364,11 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 			return true, errShort
 		}
 		s.readyIn(frame[headerLen])
-		if q.syncs--; q.syncs == 0 {
-			q.end(s)
+		if q.zeroing && q.sync {
+			q.zeroing = false
+			return true, nil
 		}
+		q.end(s)
 		return true, nil
 	}
 	return true, fmt.Errorf("server sent %q in answer to the proxy's own question", frame[0])

@@ -8,7 +8,6 @@ import (
 
 	"github.com/pgsluice/pgsluice/policy"
 	"github.com/pgsluice/pgsluice/policy/approval"
-	"github.com/pgsluice/pgsluice/proxy/impact"
 )
 
 // A run is a message, or an extended batch with its Sync, that the commit gate
@@ -98,14 +97,13 @@ func (s *session) advance(ctx context.Context, r *run) error {
 				return err
 			}
 		} else if tx == 'I' && p.risky && !p.begins && !p.ends && !p.inBlock() {
-			if failure, err := failureOf(s.begin(t.unclean || r.next > 0 && t.dirty)); failure != nil || err != nil {
+			t.zero = t.zero || t.unclean || r.next > 0 && t.dirty
+			if failure, err := failureOf(s.begin()); failure != nil || err != nil {
 				return errors.Join(err, s.failLast(ctx, r, failure))
 			}
 			r.wrapped = true
 		} else if tx == 'I' && p.begins && r.next > 0 && t.dirty {
-			if _, err := s.put(execution(nil, impact.FlushSQL, nil), 1); err != nil {
-				return err
-			}
+			t.zero = true
 		}
 		if failed, err := s.beginApart(ctx, r, p, tx); failed || err != nil {
 			return err
@@ -485,6 +483,6 @@ func (s *session) forget(p *piece) error {
 	if messages == nil {
 		return nil
 	}
-	_, err := s.put(messages, 1)
+	_, err := s.put(messages)
 	return err
 }

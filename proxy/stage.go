@@ -63,6 +63,7 @@ type stage struct {
 	batchMoves bool
 	dirty      bool                // something has changed rows that the session's counters still hold
 	unclean    bool                // and so it was before the open batch
+	zero       bool                // they are to begin at zero with what is sent next
 	last       *impact.Measurement // the last one
 	following  *run                // not nil while the client sends COPY data for it
 	// cancelPortal is the portal that was bound last in the open batch, and cancels
@@ -292,10 +293,17 @@ func (s *session) send(n, entries int) error {
 	if len(t.held) > 0 && n > t.held[0].at {
 		return errors.New("a held message was about to be sent without an answer") // no path leads here
 	}
+	out := t.out[:n]
+	if t.zero {
+		q := &question{}
+		if out = s.zeroed(out, q); q.zeroing {
+			s.puts(q)
+		}
+	}
 	if err := s.owe(entries); err != nil {
 		return err
 	}
-	if _, err := s.server.Write(t.out[:n]); err != nil {
+	if _, err := s.server.Write(out); err != nil {
 		return fmt.Errorf("write to server: %w", err)
 	}
 	t.out = t.out[:copy(t.out, t.out[n:])]
