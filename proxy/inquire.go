@@ -31,9 +31,9 @@ type question struct {
 	sync    bool     // a ReadyForQuery ends it
 	closes  int      // CloseCompletes to come, where no ReadyForQuery will
 	mayFail bool
-	patient bool // it is the client's own doing, and may take as long as that
-	zeroing bool // the answer to zeroing comes first, with a ReadyForQuery of its own
-	settled chan struct{}
+	patient bool          // it is the client's own doing, and may take as long as that
+	zeroing bool          // the answer to zeroing comes first, with a ReadyForQuery of its own
+	settled chan struct{} // nil where nobody waits for the answer
 }
 
 // errNotNow says that nothing can be asked at this point of the session.
@@ -247,6 +247,7 @@ func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
 	if q.sync {
 		messages = s.zeroed(messages, q)
 	}
+	q.settled = make(chan struct{})
 	s.puts(q)
 	if _, err := s.server.Write(messages); err != nil {
 		return nil, fmt.Errorf("write to server: %w", err)
@@ -284,7 +285,6 @@ func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
 
 // puts makes the server's next messages the answer to a question.
 func (s *session) puts(q *question) {
-	q.settled = make(chan struct{})
 	s.mu.Lock()
 	s.question = q
 	s.mu.Unlock()
@@ -376,6 +376,8 @@ func (q *question) answers(s *session, frame []byte) (bool, error) {
 
 func (q *question) end(s *session) {
 	s.question = nil
-	s.loop.wakes()
-	close(q.settled)
+	if q.settled != nil {
+		s.loop.wakes()
+		close(q.settled)
+	}
 }
