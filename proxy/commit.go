@@ -42,7 +42,13 @@ func (v verdictOf) endsBlock(s *session) verdictOf {
 
 // begin opens a transaction block around what the client sends next.
 func (s *session) begin() error {
-	_, err := s.put(execution(nil, "BEGIN", nil))
+	w := &s.toServer.work
+	messages := execution(nil, "BEGIN", nil)
+	if w.calls {
+		messages = opening(messages)
+	}
+	rows, err := s.put(messages)
+	w.opened, w.before, w.looked = rows, nil, true
 	return err
 }
 
@@ -131,6 +137,9 @@ func (s *session) soFar(ending bool) (i *policy.Impact, failure []byte, err erro
 	t.dirty, t.last = false, m
 	if t.work.since != nil && t.work.idles == s.idleMoments() {
 		m = m.Since(t.work.since)
+	}
+	if m, err = s.named(m); err != nil {
+		return nil, nil, err
 	}
 	return s.impact(m), nil, nil
 }

@@ -116,6 +116,12 @@ func mayLock(c policy.Class) bool {
 		func(group policy.Class) bool { return c.In(string(group)) })
 }
 
+// calls reports whether a statement that is measured is more than INSERT, UPDATE,
+// DELETE and MERGE: it is code, or calls it.
+func calls(f *policy.Facts) bool {
+	return slices.ContainsFunc(f.Actions, func(a policy.Action) bool { return !dml(a.Class) })
+}
+
 // temporary reports whether tables belong to the session alone.
 func temporary(tables []policy.Table) bool {
 	return len(tables) > 0 && !slices.ContainsFunc(tables, func(t policy.Table) bool { return !t.Temporary && t.Schema != "pg_temp" })
@@ -127,7 +133,7 @@ func temporary(tables []policy.Table) bool {
 // what had rows: the statistics, which are of before, tell. It is to be called once
 // for each table.
 func (l *locks) cover(t impact.Table) bool {
-	if t.Name.Name == "" {
+	if t.Kind == "" { // it is gone
 		switch {
 		case l.drops || slices.Contains(l.gone, t.OID):
 			return true

@@ -105,6 +105,11 @@ func (s *session) advance(ctx context.Context, r *run) error {
 		} else if tx == 'I' && p.begins && r.next > 0 && t.dirty {
 			t.zero = true
 		}
+		if tx == 'T' && p.risky {
+			if err := s.openBefore(); err != nil {
+				return err
+			}
+		}
 		if failed, err := s.beginApart(ctx, r, p, tx); failed || err != nil {
 			return err
 		}

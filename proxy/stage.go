@@ -170,6 +170,7 @@ func (s *session) inBatch() {
 		}
 	}
 	t.standing, t.looseBefore = portion{}, t.work.loose
+	t.work.unlooked = t.work.risky && !t.work.looked
 }
 
 // keepPrepared counts what bound PREPAREs may have made among the known names.

@@ -40,6 +40,13 @@ type work struct {
 	// HOLD, that runs at COMMIT, behind the measurement.
 	hidesHeld bool
 	locks     locks // that statements passed by the statement gate account for
+	// calls is true once something ran that is code, or calls it in the open. looked is
+	// true where a look at what there was before was to be opened, and unlooked where it
+	// is too late for that. opened is the answer to when that was, until it is read, and
+	// before what it said.
+	calls, looked, unlooked bool
+	opened                  [][]byte
+	before                  *impact.Before
 
 	// approved is what people have let through in this transaction, and grants are
 	// what they gave for it. exact is true where they have seen the numbers of the
@@ -104,6 +111,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 				}
 			}
 			w.code = w.code || codeAlone(f)
+			w.calls = w.calls || calls(f)
 			w.hidesHeld = w.hidesHeld || f.Hides() && f.Class == "declare_cursor"
 			if asked {
 				continue
@@ -147,6 +155,7 @@ func (w *work) continues(s *session, p *piece) {
 		if !f.ReadOnly() && !endsBlock(f) {
 			w.tell(s, f)
 			w.locks.note(f, false, false)
+			w.calls = w.calls || calls(f)
 			w.stands(f, s.toServer.standing.by[f], false)
 			w.risky = w.risky || p.risky
 			if w.facts == nil && !beginsBlock(f) {

@@ -117,8 +117,9 @@ type Table struct {
 	// Neither is known of a table of which the statistics have seen no rows.
 	Refilled, Shrunk bool
 	// HeldRows says of what is gone that it was a table that had rows. Without it, it
-	// may have been an index, a view, a copy under way, or a TOAST table.
-	HeldRows bool
+	// may have been an index, a view, a copy under way, or a TOAST table. SeenRows says
+	// that the statistics have seen rows in it: they learn of them after COMMIT.
+	HeldRows, SeenRows bool
 
 	Inserted, Updated, Deleted int64
 
@@ -288,7 +289,8 @@ func (l lock) table(oid uint32) Table {
 		t.Shrunk = l.Live > *l.Size/minTuple
 		t.Refilled = t.Shrunk || unknown && l.Refiled && l.Live > 0
 	}
-	t.HeldRows = l.Kind == "" && l.Live > 0 && l.Analyzed+l.Updated > 0
+	t.SeenRows = l.Kind == "" && l.Live > 0
+	t.HeldRows = t.SeenRows && l.Analyzed+l.Updated > 0
 	switch {
 	case t.Shrunk: // what was counted since is what is left
 		t.Rows = l.Live
@@ -317,11 +319,13 @@ func (m *Measurement) addLargeObjects(oid uint32, name string, counts []int64) {
 	}
 }
 
+func (t Table) gone() bool { return t.Exclusive && t.Kind == "" }
+
 // Gone lists the relations that are locked and have no name any more.
 func (m *Measurement) Gone() []uint32 {
 	var all []uint32
 	for _, t := range m.Tables {
-		if t.Exclusive && t.Kind == "" {
+		if t.gone() {
 			all = append(all, t.OID)
 		}
 	}
