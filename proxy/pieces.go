@@ -136,6 +136,17 @@ func (p *piece) inBlock() bool {
 	})
 }
 
+// otherInBlock reports whether a statement does otherwise in a transaction block than
+// outside of it: SET CONSTRAINTS, SET TRANSACTION and SET LOCAL warn outside (25P01),
+// LOCK TABLE and DECLARE without WITH HOLD fail.
+func otherInBlock(f *policy.Facts) bool {
+	switch f.Class {
+	case "set_constraints", "set_transaction", "lock_table", "lock_table_shared", "declare_cursor":
+		return true
+	}
+	return slices.ContainsFunc(f.Settings, func(s policy.Setting) bool { return s.Local && f.Class == "set" })
+}
+
 // endsByItself gives the CALL or DO that a run is, which may end its transaction by
 // itself where the proxy puts none around it; or nil. Among others in one message, or
 // behind others in one batch, it may not.
