@@ -197,7 +197,7 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 		for _, f := range facts {
 			effects |= 1<<f.Transaction | t.binds(f)
 			t.controls = t.controls || f.Transaction != policy.TransactionNone
-			t.apart = t.apart || otherInBlock(f)
+			t.apart.note(f, t.risky)
 		}
 	}
 	if t.bound == nil {

@@ -58,7 +58,7 @@ type stage struct {
 	looseBefore []*policy.Rule // work.loose before it
 	carried     bool           // a batch that reads COPY data goes on behind its Sync
 	controls    bool           // something in it begins or ends transactions
-	apart       bool           // something in it does otherwise in a transaction block
+	apart       outsiders      // what in it does otherwise in a transaction block
 	// batchMoves is true once something in the open batch may change what names mean:
 	// what the server says of them is then of before that.
 	batchMoves bool
@@ -155,7 +155,7 @@ func (s *session) inBatch() {
 	}
 	t.batch, t.batchSent = true, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.unsettling, t.controls, t.apart, t.batchMoves, t.unclean = false, false, false, false, t.dirty
+	t.unsettling, t.controls, t.apart, t.batchMoves, t.unclean = false, false, outsiders{}, false, t.dirty
 	t.carried = t.carried && s.busy()
 	t.batchSent = t.carried
 	t.risky = t.risky && t.carried
