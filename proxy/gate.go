@@ -196,6 +196,9 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	for _, facts := range alternatives {
 		for _, f := range facts {
 			effects |= 1<<f.Transaction | t.binds(f)
+			if codeAlone(f) {
+				effects |= mayCommitAlone
+			}
 			t.controls = t.controls || f.Transaction != policy.TransactionNone
 			t.apart.note(f, t.risky)
 		}

@@ -59,6 +59,7 @@ type stage struct {
 	carried     bool           // a batch that reads COPY data goes on behind its Sync
 	controls    bool           // something in it begins or ends transactions
 	apart       outsiders      // what in it does otherwise in a transaction block
+	committing  bool           // code that could commit by itself runs in it, perhaps outside of a transaction block
 	// batchMoves is true once something in the open batch may change what names mean:
 	// what the server says of them is then of before that.
 	batchMoves bool
@@ -155,7 +156,7 @@ func (s *session) inBatch() {
 	}
 	t.batch, t.batchSent = true, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.unsettling, t.controls, t.apart, t.batchMoves, t.unclean = false, false, outsiders{}, false, t.dirty
+	t.unsettling, t.controls, t.apart, t.committing, t.batchMoves, t.unclean = false, false, outsiders{}, false, false, t.dirty
 	t.carried = t.carried && s.busy()
 	t.batchSent = t.carried
 	t.risky = t.risky && t.carried
@@ -237,6 +238,9 @@ func (t *stage) executing(frame []byte) owed {
 		o.owedMore = &owedMore{cancels: t.cancels}
 	}
 	effects, known := t.bound[serverName(portal)]
+	if (!known || effects&mayCommitAlone != 0) && t.risky && t.now&outside != 0 {
+		t.committing = true
+	}
 	if !known {
 		t.now = anyState
 		t.standing.others = true
@@ -244,7 +248,7 @@ func (t *stage) executing(frame []byte) owed {
 		return o
 	}
 	var now txState
-	for e := range policy.TransactionEffect(15) {
+	for e := range policy.TransactionEffect(14) {
 		if effects&(1<<e) != 0 {
 			now |= after(t.now, e)
 		}
@@ -260,9 +264,14 @@ func (t *stage) executing(frame []byte) owed {
 // portal is one.
 type effectSet uint16
 
-// movesPortals is in the set of a statement after which a name may be another
-// portal's.
-const movesPortals effectSet = 1 << 15
+const (
+	// movesPortals is in the set of a statement after which a name may be another
+	// portal's.
+	movesPortals effectSet = 1 << 15
+	// mayCommitAlone is in that of code that could commit by itself where it is in no
+	// transaction block.
+	mayCommitAlone effectSet = 1 << 14
+)
 
 // after is what the transaction may be once a statement has run.
 func after(now txState, e policy.TransactionEffect) txState {

@@ -97,6 +97,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 			w.tell(s, f)
 			w.locks.note(f, asked, sent == 'Q' && t.now == inside)
 			t.dirty = true
+			w.code = w.code || t.risky && codeAlone(f)
 			t.stands(f, grants[f], asked)
 			if !pol.NeedsImpact(&t.session, f) {
 				proven := f.Proven()
