@@ -53,6 +53,7 @@ func TestTablesOfOnesOwn(t *testing.T) {
 		`-> Query "CALL own_in_a_procedure()"`,
 		`-> Query "DO $$ BEGIN PERFORM own(); END $$"`,
 		`-> Query "SELECT n FROM of_own"`,
+		"-> Query \"DECLARE pgsluice_before CURSOR WITH HOLD FOR SELECT 1\"\n-> Query \"SELECT purge(3)\"\n-> Query \"BEGIN\"\n-> Query \"SELECT purge(3)\"\n-> Query \"COMMIT\"",
 		"-> Parse \"\" \"SELECT own_temp()\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"-> Query \"BEGIN\"\n-> Query \"SELECT own_temp()\"\n-> Query \"SELECT 1\"\n-> Query \"COMMIT\"",
 		"-> Query \"BEGIN\"\n-> Query \"SAVEPOINT a\"\n-> Query \"SELECT own_temp()\"\n-> Query \"RELEASE a\"\n-> Query \"SELECT own()\"\n-> Query \"COMMIT\"",
@@ -118,6 +119,8 @@ func TestWhoeverReadsTheLookBefore(t *testing.T) {
 		for _, lines := range [][]string{
 			{`-> Query "` + sql + `"`},
 			{`-> Query "BEGIN"`, `-> Query "` + sql + `"`, `-> Query "COMMIT"`},
+			{`-> Query "DECLARE pgsluice_before CURSOR WITH HOLD FOR SELECT ''"`, `-> Query "` + sql + `"`},
+			{`-> Query "DECLARE pgsluice_before CURSOR WITH HOLD FOR SELECT ''"`, `-> Query "BEGIN"`, `-> Query "` + sql + `"`, `-> Query "COMMIT"`},
 			{`-> Query "BEGIN"`, `-> Query "SELECT own()"`, `-> Query "CLOSE ALL"`, `-> Query "` + sql + `"`, `-> Query "COMMIT"`},
 			{`-> Query "BEGIN"`, `-> Query "SAVEPOINT a"`, `-> Query "SELECT own()"`, `-> Query "ROLLBACK TO a"`, `-> Query "` + sql + `"`, `-> Query "COMMIT"`},
 		} {

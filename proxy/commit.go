@@ -48,6 +48,14 @@ func (s *session) begin() error {
 		messages = opening(messages)
 	}
 	rows, err := s.put(messages)
+	if tx, _ := s.status(); err != nil && tx == 'E' { // it is open, and was no more than begun
+		if again := s.rollback(); again != nil {
+			return again
+		}
+		if !errors.Is(err, errCancelled) { // a cursor of the client's has that name, perhaps
+			rows, err = s.put(execution(nil, "BEGIN", nil))
+		}
+	}
 	w.opened, w.before, w.looked = rows, nil, true
 	return err
 }

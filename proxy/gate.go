@@ -196,11 +196,12 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	for _, facts := range alternatives {
 		for _, f := range facts {
 			effects |= 1<<f.Transaction | t.binds(f)
-			if codeAlone(f) {
+			if codeAlone(f) || forcesCommit(f) {
 				effects |= mayCommitAlone
+				t.mayCommit = true
 			}
 			t.controls = t.controls || f.Transaction != policy.TransactionNone
-			t.apart.note(f, t.risky)
+			t.apart = t.apart || otherInBlock(f)
 		}
 	}
 	if t.bound == nil {

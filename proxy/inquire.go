@@ -241,8 +241,8 @@ func (s *session) put(messages []byte) ([][]byte, error) {
 	return s.ask(append(messages, 'S', 0, 0, 0, 4), &question{sync: true, mayFail: true})
 }
 
-// ask sends a question and waits for its answer, which ends with
-// the ReadyForQuery or as many CloseComplete as q says.
+// ask sends a question and waits for its answer, which ends with the ReadyForQuery or
+// as many CloseComplete as q says.
 func (s *session) ask(messages []byte, q *question) ([][]byte, error) {
 	if q.sync {
 		messages = s.zeroed(messages, q)

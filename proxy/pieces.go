@@ -136,30 +136,27 @@ func (p *piece) inBlock() bool {
 	})
 }
 
-// outsiders tells of what in a batch does otherwise in a transaction block than outside
-// of it.
-type outsiders struct {
-	any    bool
-	commit bool // one of them could commit what the batch did before
-}
-
-// note notes a statement; measured says that something before it has to be measured.
-func (o *outsiders) note(f *policy.Facts, measured bool) {
+// otherInBlock reports whether a statement does otherwise in a transaction block than
+// outside of it.
+func otherInBlock(f *policy.Facts) bool {
 	switch f.Class {
 	case "set_constraints", "set_transaction", "lock_table", "lock_table_shared", "declare_cursor":
-		o.any = true // these warn outside (25P01), or fail
-	case "vacuum", "vacuum_full", "reindex_concurrently", "create_index_concurrently", "drop_index_concurrently",
-		"create_database", "drop_database", "create_tablespace", "drop_tablespace", "alter_system":
-		// These fail inside (25001). In a pipeline they force a commit, where the server lets
-		// them run behind others (manual, Pipelining).
-		o.any, o.commit = true, o.commit || measured
-	default:
-		o.any = o.any || f.Class == "set" && slices.ContainsFunc(f.Settings, func(s policy.Setting) bool { return s.Local })
+		return true // these warn outside (25P01), or fail
 	}
+	return forcesCommit(f) || f.Class == "set" && slices.ContainsFunc(f.Settings, func(s policy.Setting) bool { return s.Local })
 }
 
-// only reports whether the batch has to be measured with no transaction block around it.
-func (o *outsiders) only() bool { return o.any && !o.commit }
+// forcesCommit reports whether a statement fails in a transaction block (25001), and
+// outside of one commits what a pipeline has done, if the server lets it run behind
+// others at all (manual, Pipelining).
+func forcesCommit(f *policy.Facts) bool {
+	switch f.Class {
+	case "vacuum", "vacuum_full", "reindex_concurrently", "create_index_concurrently", "drop_index_concurrently",
+		"create_database", "drop_database", "create_tablespace", "drop_tablespace", "alter_system":
+		return true
+	}
+	return false
+}
 
 // endsByItself gives the CALL or DO that a run is, which may end its transaction by
 // itself where the proxy puts none around it; or nil. Among others in one message, or

@@ -58,8 +58,9 @@ type stage struct {
 	looseBefore []*policy.Rule // work.loose before it
 	carried     bool           // a batch that reads COPY data goes on behind its Sync
 	controls    bool           // something in it begins or ends transactions
-	apart       outsiders      // what in it does otherwise in a transaction block
-	committing  bool           // code that could commit by itself runs in it, perhaps outside of a transaction block
+	apart       bool           // something in it does otherwise in a transaction block
+	mayCommit   bool           // it binds what could commit by itself
+	committing  bool           // that runs behind what has to be measured, and perhaps outside of a transaction block
 	// batchMoves is true once something in the open batch may change what names mean:
 	// what the server says of them is then of before that.
 	batchMoves bool
@@ -156,7 +157,8 @@ func (s *session) inBatch() {
 	}
 	t.batch, t.batchSent = true, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.unsettling, t.controls, t.apart, t.committing, t.batchMoves, t.unclean = false, false, outsiders{}, false, false, t.dirty
+	t.mayCommit, t.committing = false, false
+	t.unsettling, t.controls, t.apart, t.batchMoves, t.unclean = false, false, false, false, t.dirty
 	t.carried = t.carried && s.busy()
 	t.batchSent = t.carried
 	t.risky = t.risky && t.carried
@@ -238,9 +240,8 @@ func (t *stage) executing(frame []byte) owed {
 		o.owedMore = &owedMore{cancels: t.cancels}
 	}
 	effects, known := t.bound[serverName(portal)]
-	if (!known || effects&mayCommitAlone != 0) && t.risky && t.now&outside != 0 {
-		t.committing = true
-	}
+	alone := effects&mayCommitAlone != 0 || !known && t.mayCommit
+	t.committing = t.committing || alone && t.risky && t.now&outside != 0
 	if !known {
 		t.now = anyState
 		t.standing.others = true
@@ -268,8 +269,8 @@ const (
 	// movesPortals is in the set of a statement after which a name may be another
 	// portal's.
 	movesPortals effectSet = 1 << 15
-	// mayCommitAlone is in that of code that could commit by itself where it is in no
-	// transaction block.
+	// mayCommitAlone is in that of what could commit by itself where it is in no
+	// transaction block: code, VACUUM and the like.
 	mayCommitAlone effectSet = 1 << 14
 )
 

@@ -23,7 +23,7 @@ const OpenedSQL = `SELECT pg_catalog.encode(pg_catalog.timestamptz_send(c.creati
 FROM pg_catalog.pg_cursor() c WHERE c.name OPERATOR(pg_catalog.=) 'pgsluice_before'`
 
 // OfBefore are the questions to send, in this order and once in a transaction, for
-// what Named reads. The first has to be undone: the setting is none of the client's.
+// what DecodeBefore reads. The first has to be undone: the setting is none of the client's.
 func OfBefore(gone []uint32) []string {
 	var oids []string
 	for _, oid := range gone {
