@@ -262,8 +262,12 @@ func (c *Catalog) Moved() *Catalog {
 
 // found gives what the name means, and false if it was not asked for. A
 // catalogue that a person wrote may leave out what was asked: then the name means
-// what goes by it here.
+// what goes by it here. What stands for a name that is not known means nothing that
+// could be told, whether or not something has that name.
 func (c *Catalog) found(n Name) (Found, bool) {
+	if n.Name == unknownWord || n.Schema == unknownWord {
+		return Found{Name: n, Hidden: true}, true
+	}
 	if c.Found == nil {
 		return c.listed(n)
 	}

@@ -108,8 +108,11 @@ type evaluation struct {
 	depth  int
 }
 
-// unknownName stands in SQL for a name that is not known.
-const unknownName = `"?"`
+// unknownName stands in SQL for a name that is not known; read, it is unknownWord.
+const (
+	unknownName = `"` + unknownWord + `"`
+	unknownWord = "?"
+)
 
 // value computes an expression. Two texts that differ in no more than case or
 // spaces are neither equal nor unequal for certain: that is up to the collation

@@ -9,9 +9,11 @@ import (
 	"github.com/pgsluice/pgsluice/proxy/impact"
 )
 
-// What code has dropped has no name any more when the transaction is measured, and
-// nobody could say whether it was there before. So a look at what there is is opened
-// in the transaction before code runs in it, and read if something is gone then.
+// What code has dropped has no name any more when the transaction is measured. So a
+// look at what there is is opened in the transaction before code runs in it, and read
+// if something is gone then. It takes a snapshot: not in front of SET TRANSACTION, nor,
+// in a transaction with one snapshot for all, of LOCK TABLE. A statement that calls code
+// takes its own at once.
 
 // opening are the messages that open it.
 func opening(b []byte) []byte {
@@ -20,9 +22,9 @@ func opening(b []byte) []byte {
 
 // openBefore opens it in the client's transaction block. Where that fails, what is
 // gone stays without a name.
-func (s *session) openBefore() error {
+func (s *session) openBefore(p *piece) error {
 	w := &s.toServer.work
-	if !w.calls || w.looked || w.unlooked {
+	if !w.calls || w.looked || w.unlooked || !p.alone() {
 		return nil
 	}
 	w.looked = true

@@ -36,32 +36,85 @@ func workshop(t *testing.T, cluster *pgcluster.Cluster) string {
 		CREATE PROCEDURE own_in_a_procedure() LANGUAGE plpgsql AS $$ BEGIN PERFORM own_temp(); END $$;
 		CREATE FUNCTION by_drop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM drops(); RETURN NEW; END $$;
 		CREATE TABLE trap (id int); CREATE TRIGGER falls AFTER INSERT ON trap FOR EACH ROW EXECUTE FUNCTION by_drop(); ALTER TABLE trap OWNER TO alice;
+		CREATE FUNCTION by_drop(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN drops(); END $$;
+		ALTER TABLE trap DISABLE TRIGGER ALL; INSERT INTO trap VALUES (1); ALTER TABLE trap ENABLE TRIGGER ALL;
 		CREATE VIEW of_own AS SELECT own_temp() AS n; GRANT SELECT ON of_own TO alice;
 		ANALYZE`)
 	return db
 }
 
-// TestTablesOfOnesOwn: what a transaction makes and drops again is nobody's loss.
+// TestTablesOfOnesOwn: what a transaction makes and drops again cannot be told for
+// certain from what another made meanwhile. People can approve of it all the same,
+// though it is another relation each time.
 func TestTablesOfOnesOwn(t *testing.T) {
 	cluster := pgcluster.Shared(t)
-	r := serveWith(t, cluster, tenRows, func(c *Config) { asServed(c); c.MaxWait = 0 })
+	r := serveWith(t, cluster, tenRows, func(c *Config) { asServed(c); c.MaxWait = time.Minute })
 	db := workshop(t, cluster)
+	for sql, relations := range map[string]string{
+		"SELECT own()": "4 relations", "SELECT own_temp(), own()": "5 relations", "CALL own_in_a_procedure()": "1 relations",
+		"DO $$ BEGIN PERFORM own(); END $$": "4 relations", "SELECT n FROM of_own": "1 relations",
+	} {
+		t.Run(sql, func(t *testing.T) {
+			got := executing(t, connectTo(t, cluster.DSNAt(r.addr, db, "alice")), sql, pgx.QueryExecModeSimpleProtocol)
+			q := r.request(t)
+			if q.Impact != "measured, and rolled back: what was not there before ("+relations+") is locked as TRUNCATE, DROP or ALTER do" {
+				t.Errorf("the request says %q", q.Impact)
+			}
+			r.approve(t, q)
+			if a := <-got; a.err != nil {
+				t.Error(a.err)
+			}
+		})
+	}
+}
+
+// TestTableOfAnotherMadeMeanwhile: a table that came after the look is not taken for
+// the transaction's own.
+func TestTableOfAnotherMadeMeanwhile(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, tenRows, func(c *Config) { asServed(c); c.MaxWait = 0 })
+	for _, begin := range []string{"BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1"} {
+		for _, look := range []string{"SELECT 1", "SELECT own()", "SELECT own(); SELECT pg_stat_get_live_tuples('accounts'::regclass)"} {
+			t.Run(begin+look, func(t *testing.T) {
+				db := workshop(t, cluster)
+				super := cluster.DSN(db, cluster.Superuser)
+				psql(t, cluster, super, "CREATE FUNCTION drops_it() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DROP TABLE payments CASCADE'; RETURN 1; END $$")
+				c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+				for _, sql := range []string{"SET stats_fetch_consistency = snapshot", begin, look} {
+					if _, err := c.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+						t.Fatalf("%s: %v", sql, err)
+					}
+				}
+				psql(t, cluster, super, "CREATE TABLE payments AS SELECT g AS id FROM generate_series(1, 1000) g")
+				for _, sql := range []string{"SELECT drops_it()", "COMMIT"} {
+					_, err := c.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
+					t.Log(sql, err)
+				}
+				if left, err := psqlErr(t, cluster, super, "SELECT count(*) FROM payments"); err != nil || left != "1000" {
+					t.Errorf("%q are left", left)
+				}
+			})
+		}
+	}
+}
+
+// TestLookTakesNoSnapshotTooEarly: what has to come before a transaction's first query,
+// or before its snapshot, still does.
+func TestLookTakesNoSnapshotTooEarly(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, measureAll, nil)
 	for _, lines := range []string{
-		`-> Query "SELECT own()"`,
-		`-> Query "SELECT own_temp()"`,
-		`-> Query "SELECT own_temp(), own()"`,
-		`-> Query "CALL own_in_a_procedure()"`,
-		`-> Query "DO $$ BEGIN PERFORM own(); END $$"`,
-		`-> Query "SELECT n FROM of_own"`,
-		"-> Query \"DECLARE pgsluice_before CURSOR WITH HOLD FOR SELECT 1\"\n-> Query \"SELECT purge(3)\"\n-> Query \"BEGIN\"\n-> Query \"SELECT purge(3)\"\n-> Query \"COMMIT\"",
-		"-> Parse \"\" \"SELECT own_temp()\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
-		"-> Query \"BEGIN\"\n-> Query \"SELECT own_temp()\"\n-> Query \"SELECT 1\"\n-> Query \"COMMIT\"",
-		"-> Query \"BEGIN\"\n-> Query \"SAVEPOINT a\"\n-> Query \"SELECT own_temp()\"\n-> Query \"RELEASE a\"\n-> Query \"SELECT own()\"\n-> Query \"COMMIT\"",
-		"-> Query \"BEGIN\"\n-> Query \"SELECT own()\"\n-> Query \"DELETE FROM accounts WHERE id = 1\"\n-> Query \"COMMIT AND CHAIN\"\n-> Query \"SELECT own_temp()\"\n-> Query \"COMMIT\"",
+		`-> Query "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT purge(1)"`,
+		"-> Query \"BEGIN\"\n-> Query \"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT purge(1)\"\n-> Query \"SHOW transaction_isolation\"\n-> Query \"COMMIT\"",
+		"-> Query \"BEGIN\"\n-> Parse \"\" \"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"SELECT purge(1)\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync\n-> Query \"COMMIT\"",
+		`-> Query "DECLARE pgsluice_before CURSOR WITH HOLD FOR SELECT 1; SELECT purge(1)"` + "\n-> Query \"SELECT purge(2)\"\n-> Query \"SELECT 1\"",
 	} {
 		t.Run(lines, func(t *testing.T) {
-			if said := converse(t, r.addr, db, strings.Split(lines, "\n")); strings.Contains(said, "ErrorResponse") {
-				t.Error(said)
+			said := func(addr string) string {
+				return afterLogin(converse(t, addr, measuredInventory(t, cluster), strings.Split(lines, "\n")))
+			}
+			if direct, through := said(cluster.Addr()), said(r.addr); direct != through {
+				t.Errorf("directly:\n%s\nmeasured:\n%s", direct, through)
 			}
 		})
 	}
@@ -72,12 +125,13 @@ func TestNamesOfWhatIsGone(t *testing.T) {
 	cluster := pgcluster.Shared(t)
 	r := serveWith(t, cluster, tenRows, func(c *Config) { asServed(c); c.MaxWait = time.Minute })
 	const impact = "measured, and rolled back: public.accounts is locked as TRUNCATE, DROP or ALTER do"
-	for _, sql := range []string{"SELECT drops()", "SELECT own_and_drops()", "SELECT renames()", "DO $$ BEGIN PERFORM drops(); END $$"} {
+	const own = ", what was not there before (4 relations) is locked as TRUNCATE, DROP or ALTER do"
+	for sql, besides := range map[string]string{"SELECT drops()": "", "SELECT own_and_drops()": own, "SELECT renames()": "", "DO $$ BEGIN PERFORM drops(); END $$": ""} {
 		t.Run(sql, func(t *testing.T) {
 			db := workshop(t, cluster)
 			got := executing(t, connectTo(t, cluster.DSNAt(r.addr, db, "alice")), sql, pgx.QueryExecModeSimpleProtocol)
 			q := r.request(t)
-			if q.Impact != impact {
+			if q.Impact != impact+besides {
 				t.Errorf("the request says %q", q.Impact)
 			}
 			r.approve(t, q)
@@ -97,7 +151,7 @@ func TestNamesOfWhatIsGone(t *testing.T) {
 			t.Error(said)
 		}
 		q := r.request(t)
-		if q.Mode != approval.Ticket || q.Impact != impact {
+		if q.Mode != approval.Ticket || q.Impact != impact+own {
 			t.Errorf("the request is a %s and says %q", q.Mode, q.Impact)
 		}
 		r.approve(t, q)
@@ -141,6 +195,9 @@ func TestLookThatComesTooLate(t *testing.T) {
 		{`-> Query "BEGIN; ` + drops + `"`, `-> Query "` + own + `"`, `-> Query "COMMIT"`},
 		{`-> Query "BEGIN; SELECT drops()"`, `-> Query "` + own + `"`, `-> Query "COMMIT"`},
 		{`-> Query "` + drops + `; ` + own + `"`},
+		{`-> Query "ALTER TABLE trap ADD COLUMN x int DEFAULT drops()"`},
+		{`-> Query "BEGIN"`, `-> Query "ALTER TABLE trap ADD COLUMN x int DEFAULT drops()"`, `-> Query "COMMIT"`},
+		{`-> Query "BEGIN"`, `-> Query "ALTER TABLE trap ALTER id TYPE int USING by_drop(id)"`, `-> Query "COMMIT"`},
 		{`-> Parse "" "` + drops + `"`, `-> Bind "" ""`, `-> Execute ""`, `-> Flush`, `-> Parse "" "` + own + `"`, `-> Bind "" ""`, `-> Execute ""`, `-> Sync`},
 	} {
 		t.Run(strings.Join(lines, " "), func(t *testing.T) { accountsStay(t, r, cluster, lines) })
@@ -155,5 +212,42 @@ func accountsStay(t *testing.T, r *running, cluster *pgcluster.Cluster, lines []
 	said := converse(t, r.addr, db, lines)
 	if left, err := psqlErr(t, cluster, super, "SELECT count(*) FROM accounts"); err != nil || left != "100" {
 		t.Errorf("%q are left\n%s", left, said)
+	}
+}
+
+// TestNamesThatCodePutsTogether: what code drops, empties or deletes from under a name
+// that nobody can read is measured like anything else, even where something goes by
+// what stands for such a name.
+func TestNamesThatCodePutsTogether(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, tenRows, func(c *Config) { asServed(c); c.MaxWait = 0 })
+	const name = "reverse('stnuocca')"
+	for _, body := range []string{
+		"EXECUTE 'DROP TABLE ' || " + name + " || ' CASCADE'",
+		"EXECUTE 'DR' || 'OP TABLE ' || " + name,
+		"EXECUTE format('DR%s TABLE %I CASCADE', 'OP', " + name + ")",
+		"EXECUTE format('DROP TABLE %s.%I CASCADE', 'public', " + name + ")",
+		"EXECUTE 'DROP TABLE ' || quote_ident(" + name + ") || ' CASCADE'",
+		"EXECUTE format('TRUNCATE %I CASCADE', " + name + ")",
+		"EXECUTE format('DELETE FROM %I', " + name + ")",
+		"EXECUTE format('DELETE FROM %I WHERE id > 0', " + name + ")",
+		"EXECUTE format('UPDATE %I SET id = -id', " + name + "); EXECUTE format('DELETE FROM %I', " + name + ")",
+		"EXECUTE format('SELECT %I()', reverse('spord'))",
+		"EXECUTE format('SELECT %I.%I()', 'public', reverse('spord'))",
+		"EXECUTE format('ALTER TABLE %I RENAME TO gone; DROP TABLE gone CASCADE', " + name + ")",
+	} {
+		for _, there := range []string{"", `CREATE TABLE "?" (id int); CREATE FUNCTION "?"() RETURNS int LANGUAGE sql AS 'SELECT 1';`} {
+			t.Run(body+there, func(t *testing.T) {
+				db := workshop(t, cluster)
+				super := cluster.DSN(db, cluster.Superuser)
+				psql(t, cluster, super, there+"CREATE FUNCTION hides() RETURNS int LANGUAGE plpgsql AS $$ BEGIN "+body+"; RETURN 1; END $$; ANALYZE")
+				for _, lines := range [][]string{{`-> Query "SELECT hides()"`}, {`-> Query "BEGIN"`, `-> Query "SELECT hides()"`, `-> Query "COMMIT"`}, {`-> Query "DO $$ BEGIN ` + body + `; END $$"`}} {
+					said := converse(t, r.addr, db, lines)
+					if left, err := psqlErr(t, cluster, super, "SELECT count(*) FROM accounts WHERE id > 0"); err != nil || left != "100" {
+						t.Errorf("%q are left\n%s", left, said)
+					}
+				}
+			})
+		}
 	}
 }

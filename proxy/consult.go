@@ -379,7 +379,8 @@ func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
 		return false, err
 	}
 	if shown[0] == "read committed" || shown[0] == "read uncommitted" {
-		return true, nil
+		// SET TRANSACTION, in front of the statement in its batch, comes before any query.
+		return !s.toServer.apart || !s.toServer.executed(), nil
 	}
 	waits := slices.ContainsFunc(alternatives, func(facts []*policy.Facts) bool { return len(facts) == 0 || !takesSnapshot(facts[0]) })
 	return !waits && !s.toServer.executed() && shown[1] == "off", nil

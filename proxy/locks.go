@@ -15,6 +15,7 @@ import (
 type locks struct {
 	tables  []policy.Table // they lock
 	emptied []policy.Table // they may leave no row of
+	dropped []policy.Table // they drop
 	renewed []policy.Table // they write anew, to another file
 
 	// elsewhere is true where they lock tables that they do not name: the other end
@@ -58,11 +59,20 @@ func (l *locks) note(f *policy.Facts, asked, around bool) {
 			named = append(named, c.Table)
 		}
 		l.tables = append(l.tables, named...)
+		if a.Carrier != "" { // code, which may do more than could be read in it
+			l.code = true
+		}
 		if a.Class == "truncate" {
 			l.emptied = append(l.emptied, named...)
 		}
+		if drops {
+			l.dropped = append(l.dropped, named...)
+		}
 		if leavesLocks[a.Class] {
 			l.renewed = append(l.renewed, named...)
+		}
+		if a.Carrier != "" && !asked {
+			continue
 		}
 		l.elsewhere = l.elsewhere || drops && !onTable[a.Class] || a.Class == "alter_table_rename" || a.Class == "alter_table_set_schema"
 		l.copies = l.copies || drops || leavesLocks[a.Class]
@@ -135,8 +145,10 @@ func temporary(tables []policy.Table) bool {
 func (l *locks) cover(t impact.Table) bool {
 	if t.Kind == "" { // it is gone
 		switch {
-		case l.drops || slices.Contains(l.gone, t.OID):
+		case l.drops || slices.Contains(l.gone, t.OID) || t.Temporary:
 			return true
+		case t.Was == "r" || t.Was == "p" || t.Was == "m":
+			return among(l.dropped, t)
 		case !l.code || !t.HeldRows:
 			return l.copies
 		}

@@ -173,6 +173,9 @@ func (r *run) endsByItself() *policy.Facts {
 	return p.facts[i]
 }
 
+// alone reports whether a piece is one statement.
+func (p *piece) alone() bool { return len(p.facts) == 1 && p.binds() <= 1 }
+
 // binds is how many Binds a piece holds.
 func (p *piece) binds() int {
 	n := 0

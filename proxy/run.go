@@ -98,7 +98,7 @@ func (s *session) advance(ctx context.Context, r *run) error {
 			}
 		} else if tx == 'I' && p.risky && !p.begins && !p.ends && !p.inBlock() {
 			t.zero = t.zero || t.unclean || r.next > 0 && t.dirty
-			if failure, err := failureOf(s.begin()); failure != nil || err != nil {
+			if failure, err := failureOf(s.begin(p)); failure != nil || err != nil {
 				return errors.Join(err, s.failLast(ctx, r, failure))
 			}
 			r.wrapped = true
@@ -106,7 +106,7 @@ func (s *session) advance(ctx context.Context, r *run) error {
 			t.zero = true
 		}
 		if tx == 'T' && p.risky {
-			if err := s.openBefore(); err != nil {
+			if err := s.openBefore(p); err != nil {
 				return err
 			}
 		}

@@ -28,9 +28,8 @@ type target struct {
 
 // startPgBouncer starts the distribution's PgBouncer with session pooling, which
 // is the only kind that can be compared: a session keeps its server connection. That
-// is not given to another session afterwards (server_lifetime), so that pgbench meets
-// a new server process everywhere: one that has run for a while has its caches and its
-// pages of shared memory, which has nothing to do with what is in between.
+// has served others before, unlike those of the other targets: a server process that
+// has run for a while has its caches and its pages of shared memory.
 func startPgBouncer(ctx context.Context, c *pgcluster.Cluster, clients int) (target, error) {
 	path, err := exec.LookPath("pgbouncer")
 	if err != nil {
@@ -51,7 +50,6 @@ auth_type = any
 pool_mode = session
 max_client_conn = %d
 default_pool_size = %d
-server_lifetime = 0
 ignore_startup_parameters = extra_float_digits
 log_connections = 0
 log_disconnections = 0

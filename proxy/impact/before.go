@@ -43,9 +43,10 @@ type Before struct {
 }
 
 type wasThere struct {
-	OID          uint32
-	Schema, Name string
-	Table        uint32 // of an index
+	OID                uint32
+	Schema, Name, Kind string
+	Temporary          bool   // and the session's own
+	Table              uint32 // of an index
 }
 
 // DecodeBefore reads the answers to OfBefore. opened is the answer to OpenedSQL of
@@ -69,9 +70,9 @@ func DecodeBefore(rows [][]byte, opened string, asked []uint32) (*Before, error)
 	return b, nil
 }
 
-// With gives a measurement in which what is gone has the name that it had. What was
-// not there before, and in which nobody has seen rows, the transaction has made
-// itself: it is Created. An index that went with its table, and TOAST, are left out.
+// With gives a measurement in which what is gone has the name that it had. An index
+// that went with its table, and TOAST, are left out. That something was not there does
+// not show that the transaction has made it: so may another have, meanwhile.
 func (m *Measurement) With(b *Before) *Measurement {
 	with, gone := *m, m.Gone()
 	with.Tables = nil
@@ -79,11 +80,11 @@ func (m *Measurement) With(b *Before) *Measurement {
 		if t.gone() && slices.Contains(b.asked, t.OID) {
 			switch was, there := b.was[t.OID]; {
 			case !there:
-				t.Created = !t.SeenRows
+				t.Later = true
 			case was.Schema == "pg_toast", slices.Contains(gone, was.Table):
 				continue
 			default:
-				t.Name = Name{was.Schema, was.Name}
+				t.Name, t.Was, t.Temporary = Name{was.Schema, was.Name}, was.Kind, was.Temporary
 			}
 		}
 		with.Tables = append(with.Tables, t)

@@ -5,7 +5,8 @@
    stands in measure.sql about names and operators holds here too. */
 DECLARE pgsluice_before NO SCROLL CURSOR FOR SELECT ''::pg_catalog.text
 UNION ALL SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.json_build_object(
-    'oid', c.oid::pg_catalog.int8, 'schema', n.nspname, 'name', c.relname,
+    'oid', c.oid::pg_catalog.int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
+    'temporary', c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema(),
     'table', (SELECT i.indrelid::pg_catalog.int8 FROM pg_catalog.pg_index i WHERE i.indexrelid OPERATOR(pg_catalog.=) c.oid)
   )::pg_catalog.text,
   CASE WHEN pg_catalog.getdatabaseencoding() OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END::pg_catalog.name), 'hex')

@@ -117,9 +117,12 @@ type Table struct {
 	// Neither is known of a table of which the statistics have seen no rows.
 	Refilled, Shrunk bool
 	// HeldRows says of what is gone that it was a table that had rows. Without it, it
-	// may have been an index, a view, a copy under way, or a TOAST table. SeenRows says
-	// that the statistics have seen rows in it: they learn of them after COMMIT.
-	HeldRows, SeenRows bool
+	// may have been an index, a view, a copy under way, or a TOAST table.
+	HeldRows bool
+	// Was is the relkind that a Before knows of what is gone. Later says that it was not
+	// there then: the transaction may have made it itself, or another meanwhile.
+	Was   string
+	Later bool
 
 	Inserted, Updated, Deleted int64
 
@@ -289,8 +292,7 @@ func (l lock) table(oid uint32) Table {
 		t.Shrunk = l.Live > *l.Size/minTuple
 		t.Refilled = t.Shrunk || unknown && l.Refiled && l.Live > 0
 	}
-	t.SeenRows = l.Kind == "" && l.Live > 0
-	t.HeldRows = t.SeenRows && l.Analyzed+l.Updated > 0
+	t.HeldRows = l.Kind == "" && l.Live > 0 && l.Analyzed+l.Updated > 0
 	switch {
 	case t.Shrunk: // what was counted since is what is left
 		t.Rows = l.Live
