@@ -149,7 +149,7 @@ func (s *session) endOpenBatch(all [][]*policy.Facts) (failed bool, err error) {
 		return false, nil
 	}
 	if !t.risky && !slices.ContainsFunc(all, func(facts []*policy.Facts) bool {
-		return slices.ContainsFunc(facts, func(f *policy.Facts) bool { return pol.NeedsImpact(&t.session, f) || t.toMeasure(facts) })
+		return slices.ContainsFunc(facts, func(f *policy.Facts) bool { return pol.NeedsImpact(&t.session, f) || chains(f) || t.toMeasure(facts) })
 	}) {
 		return false, nil
 	}
