@@ -272,6 +272,9 @@ func (s *session) charged(ctx context.Context, v *verdictOf) (failure []byte) {
 func (s *session) impact(m *impact.Measurement) *policy.Impact {
 	accounted := s.toServer.work.locks
 	i, later := &policy.Impact{}, 0
+	if m.TrackCounts && s.toServer.work.uncounted {
+		i.Unmeasured = append(i.Unmeasured, string(impact.GapCounting)+" for a part of it")
+	}
 	for _, g := range m.Unmeasured {
 		if g.Kind != impact.GapHeldCursor || !s.readsOnly(g.Statement) {
 			i.Unmeasured = append(i.Unmeasured, g.String())

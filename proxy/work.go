@@ -36,6 +36,8 @@ type work struct {
 	// code is true once something ran that could end its transaction by itself, if
 	// it is in none: DO and CALL.
 	code bool
+	// uncounted is true once counting was switched off in it, for however long.
+	uncounted bool
 	// hidesHeld is true once a cursor was declared of what hides code: if it is WITH
 	// HOLD, that runs at COMMIT, behind the measurement.
 	hidesHeld bool
@@ -90,6 +92,9 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 	counted := false
 	for _, facts := range all {
 		for _, f := range facts {
+			w.uncounted = w.uncounted || slices.ContainsFunc(f.Settings, func(set policy.Setting) bool {
+				return set.Name == "track_counts" && set.Value != "on"
+			})
 			if f.ReadOnly() {
 				t.standing.others = true // it may be a FETCH
 				continue
