@@ -77,15 +77,29 @@ func (i *Impact) add(t TableImpact) {
 			have.Inserted += t.Inserted
 			have.Updated += t.Updated
 			have.Deleted += t.Deleted
+			have.Rows = rowsOfBoth(have, &t)
 			have.Locked = have.Locked || t.Locked
 			have.ByCascade = have.ByCascade && t.ByCascade
-			if have.Rows < 0 {
-				have.Rows = t.Rows
-			}
 			return
 		}
 	}
 	i.Tables = append(i.Tables, t)
+}
+
+// rowsOfBoth is the size of a table that stands twice. They may be two, of which one was
+// called so before the other: what may be gone of both counts, and what nobody knows.
+func rowsOfBoth(a, b *TableImpact) float64 {
+	switch {
+	case a.Locked && a.Rows < 0 || b.Locked && b.Rows < 0:
+		return -1
+	case a.Locked && b.Locked:
+		return a.Rows + b.Rows
+	case a.Locked || b.Locked:
+		return max(a.Rows, b.Rows)
+	case a.Rows < 0:
+		return b.Rows
+	}
+	return a.Rows
 }
 
 // counters are the kinds of changes that a rule of numbers is about.

@@ -24,7 +24,7 @@ func opening(b []byte) []byte {
 // gone stays without a name.
 func (s *session) openBefore(p *piece) error {
 	w := &s.toServer.work
-	if !w.calls || w.looked || w.unlooked || !p.alone() {
+	if !w.calls || w.looked || w.unlooked || !p.alone() || otherInBlock(p.facts[0]) {
 		return nil
 	}
 	w.looked = true

@@ -15,7 +15,7 @@ import (
 type locks struct {
 	tables  []policy.Table // they lock
 	emptied []policy.Table // they may leave no row of
-	dropped []policy.Table // they drop
+	dropped []policy.Table // they drop: the tables themselves, by their names
 	renewed []policy.Table // they write anew, to another file
 
 	// elsewhere is true where they lock tables that they do not name: the other end
@@ -65,8 +65,8 @@ func (l *locks) note(f *policy.Facts, asked, around bool) {
 		if a.Class == "truncate" {
 			l.emptied = append(l.emptied, named...)
 		}
-		if drops {
-			l.dropped = append(l.dropped, named...)
+		if (a.Class == "drop_table" || a.Class == "drop_materialized_view") && a.Carrier == "" {
+			l.dropped = append(l.dropped, a.Tables...)
 		}
 		if leavesLocks[a.Class] {
 			l.renewed = append(l.renewed, named...)
@@ -127,7 +127,7 @@ func mayLock(c policy.Class) bool {
 }
 
 // calls reports whether a statement that is measured is more than INSERT, UPDATE,
-// DELETE and MERGE: it is code, or calls it.
+// DELETE and MERGE: it may be code, or call it.
 func calls(f *policy.Facts) bool {
 	return slices.ContainsFunc(f.Actions, func(a policy.Action) bool { return !dml(a.Class) })
 }
@@ -147,10 +147,11 @@ func (l *locks) cover(t impact.Table) bool {
 		switch {
 		case l.drops || slices.Contains(l.gone, t.OID) || t.Temporary:
 			return true
-		case t.Was == "r" || t.Was == "p" || t.Was == "m":
-			return among(l.dropped, t)
-		case !l.code || !t.HeldRows:
+		case !l.code:
 			return l.copies
+		case !t.HeldRows:
+			wasTable := t.Was == "r" || t.Was == "p" || t.Was == "m"
+			return l.copies && (!wasTable || among(l.dropped, t))
 		}
 		l.temporary--
 		return l.temporary >= 0

@@ -60,7 +60,7 @@ type stage struct {
 	controls    bool           // something in it begins or ends transactions
 	apart       bool           // something in it does otherwise in a transaction block
 	mayCommit   bool           // it binds what could commit by itself
-	committing  bool           // that runs behind what has to be measured, and perhaps outside of a transaction block
+	committing  bool           // that runs, perhaps outside of a transaction block, and has or is something to be measured
 	// batchMoves is true once something in the open batch may change what names mean:
 	// what the server says of them is then of before that.
 	batchMoves bool
@@ -169,7 +169,7 @@ func (s *session) inBatch() {
 	if t.now == outside {
 		clear(t.executes) // portals end with their transaction, and what they made stays
 		s.keepPrepared()
-		if t.work.digest != nil || t.work.risky {
+		if t.work.digest != nil || t.work.risky || t.work.uncounted {
 			s.settleWork(context.Background(), approval.Failed, "rolled back")
 		}
 	}
@@ -306,7 +306,7 @@ func (s *session) send(n, entries int) error {
 		return errors.New("a held message was about to be sent without an answer") // no path leads here
 	}
 	out := t.out[:n]
-	if t.zero {
+	if t.zero && entries > 0 {
 		q := &question{}
 		if out = s.zeroed(out, q); q.zeroing {
 			s.puts(q)

@@ -36,7 +36,8 @@ type work struct {
 	// code is true once something ran that could end its transaction by itself, if
 	// it is in none: DO and CALL.
 	code bool
-	// uncounted is true once counting was switched off in it, for however long.
+	// uncounted is true once counting was switched in it: it may have been off before,
+	// or for a while.
 	uncounted bool
 	// hidesHeld is true once a cursor was declared of what hides code: if it is WITH
 	// HOLD, that runs at COMMIT, behind the measurement.
@@ -92,9 +93,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 	counted := false
 	for _, facts := range all {
 		for _, f := range facts {
-			w.uncounted = w.uncounted || slices.ContainsFunc(f.Settings, func(set policy.Setting) bool {
-				return set.Name == "track_counts" && set.Value != "on"
-			})
+			w.uncounted = w.uncounted || switchesCounting(f)
 			if f.ReadOnly() {
 				t.standing.others = true // it may be a FETCH
 				continue
@@ -158,10 +157,12 @@ func (w *work) continues(s *session, p *piece) {
 	}
 	s.toServer.looseBefore = nil
 	for _, f := range p.facts {
+		w.uncounted = w.uncounted || switchesCounting(f)
+		w.hidesHeld = w.hidesHeld || f.Hides() && f.Class == "declare_cursor"
 		if !f.ReadOnly() && !endsBlock(f) {
 			w.tell(s, f)
 			w.locks.note(f, false, false)
-			w.calls = w.calls || calls(f)
+			w.calls = w.calls || p.risky && calls(f)
 			w.stands(f, s.toServer.standing.by[f], false)
 			w.risky = w.risky || p.risky
 			if w.facts == nil && !beginsBlock(f) {
@@ -228,6 +229,11 @@ func (w *work) sees(tags []string, facts []*policy.Facts) {
 		}
 		w.seen.Add(&policy.Impact{Tables: []policy.TableImpact{i}})
 	}
+}
+
+// switchesCounting reports whether a statement sets track_counts.
+func switchesCounting(f *policy.Facts) bool {
+	return slices.ContainsFunc(f.Settings, func(set policy.Setting) bool { return set.Name == "track_counts" || set.Name == "all" })
 }
 
 func scan(tag, format string, into ...any) bool {
