@@ -484,22 +484,3 @@ func (s *session) refuse(sent byte, name string, r *refusal) {
 		t.endBatch()
 	}
 }
-
-// cut takes back what is staged from at on.
-func (t *stage) cut(at int) {
-	t.out = t.out[:at]
-	for i, o := range t.owed {
-		if o.at < at {
-			continue
-		}
-		for _, o := range t.owed[i:] {
-			if o.definesNames() {
-				t.defining--
-			}
-		}
-		clear(t.owed[i:])
-		t.owed = t.owed[:i]
-		break
-	}
-	t.batchOut, t.batchOwed = min(t.batchOut, at), min(t.batchOwed, len(t.owed))
-}

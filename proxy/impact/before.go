@@ -2,8 +2,6 @@ package impact
 
 import (
 	_ "embed"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -57,12 +55,8 @@ func DecodeBefore(rows [][]byte, opened string, asked []uint32) (*Before, error)
 	}
 	b := &Before{asked: asked, was: map[uint32]wasThere{}}
 	for _, row := range rows[2:] {
-		text := make([]byte, hex.DecodedLen(len(row)))
-		if _, err := hex.Decode(text, row); err != nil {
-			return nil, fmt.Errorf("read what there was before: %w", err)
-		}
 		var r wasThere
-		if err := json.Unmarshal(text, &r); err != nil {
+		if err := decode(row, &r); err != nil {
 			return nil, fmt.Errorf("read what there was before: %w", err)
 		}
 		b.was[r.OID] = r

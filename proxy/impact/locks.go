@@ -2,8 +2,6 @@ package impact
 
 import (
 	_ "embed"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -50,12 +48,8 @@ type Waiter struct {
 
 // DecodeLocks reads the answer to LocksSQL.
 func DecodeLocks(hexadecimal []byte) (*Locks, error) {
-	text := make([]byte, hex.DecodedLen(len(hexadecimal)))
-	if _, err := hex.Decode(text, hexadecimal); err != nil {
-		return nil, fmt.Errorf("read the locks: %w", err)
-	}
 	var a locksAnswer
-	if err := json.Unmarshal(text, &a); err != nil {
+	if err := decode(hexadecimal, &a); err != nil {
 		return nil, fmt.Errorf("read the locks: %w", err)
 	}
 	if a.PID == 0 {

@@ -212,12 +212,8 @@ const (
 
 // DecodeMeasurement reads the answer to MeasureSQL.
 func DecodeMeasurement(hexadecimal []byte) (*Measurement, error) {
-	text := make([]byte, hex.DecodedLen(len(hexadecimal)))
-	if _, err := hex.Decode(text, hexadecimal); err != nil {
-		return nil, fmt.Errorf("read the measurement: %w", err)
-	}
 	var a answer
-	if err := json.Unmarshal(text, &a); err != nil {
+	if err := decode(hexadecimal, &a); err != nil {
 		return nil, fmt.Errorf("read the measurement: %w", err)
 	}
 	if a.TrackCounts == nil || len(a.LargeObjects) != 6 {
@@ -241,6 +237,16 @@ func DecodeMeasurement(hexadecimal []byte) (*Measurement, error) {
 	slices.SortFunc(m.Sequences, func(a, b Name) int { return strings.Compare(a.String(), b.String()) })
 	slices.SortFunc(m.Unmeasured, func(a, b Gap) int { return strings.Compare(a.String(), b.String()) })
 	return m, nil
+}
+
+// decode reads what a server says in JSON and hexadecimal digits, which no encoding of
+// the session's changes.
+func decode(hexadecimal []byte, into any) error {
+	text := make([]byte, hex.DecodedLen(len(hexadecimal)))
+	if _, err := hex.Decode(text, hexadecimal); err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
 }
 
 // add reads what the locks say.
