@@ -68,6 +68,32 @@ func TestTablesOfOnesOwn(t *testing.T) {
 	}
 }
 
+// TestApprovalOfTablesOfOnesOwn: who lets one statement make and drop tables of its own
+// has not let the next one do so.
+func TestApprovalOfTablesOfOnesOwn(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, tenRows+`
+  - id: do-first
+    title: DO is looked at first
+    match: {statement: do_plain}
+    action: hold
+    approve: [{group: dba, count: 1}]
+`, func(c *Config) { c.MaxWait = time.Minute })
+	c := connectTo(t, cluster.DSNAt(r.addr, workshop(t, cluster), "alice"))
+	for _, next := range []string{"", "SELECT own()"} {
+		for _, sql := range []string{"BEGIN", "DO $$ BEGIN PERFORM own(); END $$", next, "COMMIT"} {
+			got := executing(t, c, sql, pgx.QueryExecModeSimpleProtocol)
+			if strings.HasPrefix(sql, "DO") {
+				r.approve(t, r.request(t))
+			}
+			a := <-got
+			if refused := a.err != nil; refused != (sql == "COMMIT" && next != "") {
+				t.Errorf("%s behind %q: %v", sql, next, a.err)
+			}
+		}
+	}
+}
+
 // TestTableOfAnotherMadeMeanwhile: a table that came after the look is not taken for
 // the transaction's own.
 func TestTableOfAnotherMadeMeanwhile(t *testing.T) {

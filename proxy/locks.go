@@ -75,7 +75,7 @@ func (l *locks) note(f *policy.Facts, asked, around bool) {
 			continue
 		}
 		l.elsewhere = l.elsewhere || drops && !onTable[a.Class] || a.Class == "alter_table_rename" || a.Class == "alter_table_set_schema"
-		l.copies = l.copies || drops || leavesLocks[a.Class]
+		l.copies = l.copies || (drops || leavesLocks[a.Class]) && !(asked && around) // there it is known what is gone
 		switch {
 		case drops && losesRows(a) && scratch:
 			l.temporary += len(a.Tables)
