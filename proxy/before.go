@@ -24,7 +24,7 @@ func opening(b []byte) []byte {
 // gone stays without a name.
 func (s *session) openBefore(p *piece) error {
 	w := &s.toServer.work
-	if !w.calls || w.looked || w.unlooked || !p.alone() || otherInBlock(p.facts[0]) {
+	if !w.calls || w.looked || w.unlooked || !p.takesLook() {
 		return nil
 	}
 	w.looked = true
@@ -39,7 +39,7 @@ func (s *session) openBefore(p *piece) error {
 	return err
 }
 
-// named gives what is gone its names, and tells what the transaction has made itself.
+// named gives what is gone its names, and says of the rest that it was not there.
 func (s *session) named(m *impact.Measurement) (*impact.Measurement, error) {
 	w := &s.toServer.work
 	gone := m.Gone()

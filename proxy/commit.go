@@ -44,7 +44,7 @@ func (v verdictOf) endsBlock(s *session) verdictOf {
 func (s *session) begin(p *piece) error {
 	w := &s.toServer.work
 	messages := execution(nil, "BEGIN", nil)
-	if w.calls && p.alone() {
+	if w.calls && p.takesLook() {
 		messages = opening(messages)
 	}
 	rows, err := s.put(messages)
@@ -273,7 +273,7 @@ func (s *session) impact(m *impact.Measurement) *policy.Impact {
 	accounted := s.toServer.work.locks
 	i, later := &policy.Impact{}, 0
 	if m.TrackCounts && s.toServer.work.uncounted {
-		i.Unmeasured = append(i.Unmeasured, string(impact.GapCounting)+" for a part of it")
+		i.Unmeasured = append(i.Unmeasured, "track_counts was set in it")
 	}
 	for _, g := range m.Unmeasured {
 		if g.Kind != impact.GapHeldCursor || !s.readsOnly(g.Statement) {

@@ -114,6 +114,11 @@ func TestOverTheLimit(t *testing.T) {
 		"one behind VACUUM":                     "-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"DELETE FROM accounts WHERE id <= 11\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"DO $$ BEGIN COMMIT; END $$\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"VACUUM behind it":                      "-> Parse \"\" \"SET LOCAL work_mem = 1024\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"DELETE FROM accounts WHERE id <= 11\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"VACUUM bound before it":                "-> Parse \"\" \"VACUUM log\"\n-> Bind \"v\" \"\"\n-> Parse \"\" \"DELETE FROM accounts WHERE id <= 11\"\n-> Bind \"d\" \"\"\n-> Execute \"d\"\n-> Execute \"v\"\n-> Sync",
+		"VACUUM behind a FETCH of it":           "-> Parse \"\" \"DELETE FROM accounts WHERE id <= 11 RETURNING id\"\n-> Bind \"d\" \"\"\n-> Parse \"\" \"MOVE ALL FROM d\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"VACUUM behind its planning":            "-> Parse \"\" \"SELECT when_planned(11)\"\n-> Bind \"p\" \"\"\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"VACUUM behind COPY":                    "-> Parse \"\" \"COPY log FROM STDIN\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync\nuntil CopyInResponse\n-> CopyData \"purge\\n\"\n-> CopyDone\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"an index of code behind it":            "-> Parse \"\" \"DELETE FROM accounts WHERE id <= 11\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"CREATE INDEX CONCURRENTLY ON log (line)\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"an index of code":                      "-> Parse \"\" \"CREATE INDEX CONCURRENTLY ON accounts (when_planned(11))\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"SELECT 1\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"its portal run behind BEGIN":           "-> Parse \"\" \"DO $$ BEGIN DELETE FROM accounts WHERE id <= 11; COMMIT; END $$\"\n-> Bind \"p\" \"\"\n-> Execute \"p\"\n-> Parse \"\" \"BEGIN\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"one that commits, extended":            "-> Parse \"\" \"DO $$ BEGIN DELETE FROM accounts WHERE id <= 11; COMMIT; END $$\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"one that commits, with Flush":          "-> Parse \"\" \"DO $$ BEGIN DELETE FROM accounts WHERE id <= 11; COMMIT; END $$\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Flush\n-> Sync",
@@ -158,6 +163,7 @@ func measuredInventory(t testing.TB, cluster *pgcluster.Cluster) string {
 		ALTER ROLE alice SUPERUSER;
 		CREATE FUNCTION purge(n int) RETURNS int LANGUAGE plpgsql AS $$
 			BEGIN EXECUTE 'DELETE FROM accounts WHERE id <= $1' USING n; RETURN n; END $$;
+		CREATE FUNCTION when_planned(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN purge(n); END $$;
 		CREATE PROCEDURE purge_and_commit(n int) LANGUAGE plpgsql AS $$
 			BEGIN EXECUTE 'DELETE FROM accounts WHERE id <= $1' USING n; COMMIT; END $$;
 		CREATE FUNCTION empty_it() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'TRUNCATE accounts'; RETURN 1; END $$;

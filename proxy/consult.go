@@ -380,7 +380,7 @@ func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
 	}
 	if shown[0] == "read committed" || shown[0] == "read uncommitted" {
 		// SET TRANSACTION, in front of the statement in its batch, comes before any query.
-		return !s.toServer.apart || !s.toServer.executed(), nil
+		return !s.toServer.setsTx || !s.toServer.executed(), nil
 	}
 	waits := slices.ContainsFunc(alternatives, func(facts []*policy.Facts) bool { return len(facts) == 0 || !takesSnapshot(facts[0]) })
 	return !waits && !s.toServer.executed() && shown[1] == "off", nil

@@ -107,7 +107,7 @@ func (s *session) judgeOpenBatch(ctx context.Context, endsBlock bool) (refused b
 func (s *session) followBatch(ctx context.Context, frame []byte) error {
 	t := &s.toServer
 	o := owed{sent: 'S', for_: forward}
-	if !t.batchSent && !t.carried && (t.now == inside && !t.committing || t.now == outside && !t.controls && (!t.apart || t.committing)) {
+	if !t.batchSent && !t.carried && (t.now == inside && !t.committing || t.now == outside && !t.controls && (!t.noBlock || t.committing)) {
 		begins := t.now == inside
 		t.owed = append(t.owed, stagedOwed{owed: o, at: len(t.out)})
 		t.out = append(t.out, frame...)

@@ -198,19 +198,12 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 			effects |= 1<<f.Transaction | t.binds(f)
 			if codeAlone(f) || forcesCommit(f) {
 				effects |= mayCommitAlone
-				t.mayCommit = true
+				t.bindsCommit = true
 			}
 			t.controls = t.controls || f.Transaction != policy.TransactionNone
-			t.apart = t.apart || otherInBlock(f)
+			t.noBlock = t.noBlock || otherInBlock(f)
+			t.setsTx = t.setsTx || f.Class == "set_transaction"
 		}
-	}
-	if t.bound == nil {
-		t.bound = map[string]effectSet{}
-	}
-	if len(found) > 0 {
-		t.bound[serverName(portal)] = effects
-	} else {
-		delete(t.bound, serverName(portal))
 	}
 	if waits == nil {
 		g := gated{sent: 'B'}
@@ -225,8 +218,34 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	if err := s.fromZero(alternatives); err != nil {
 		return err
 	}
-	s.stageGated(frame, o, j, alternatives, waits)
+	at := serverName(portal)
+	if s.stageGated(frame, o, j, alternatives, waits) {
+		effects |= t.changes(alternatives)
+	}
+	if t.bound == nil {
+		t.bound = map[string]effectSet{}
+	}
+	if len(found) > 0 {
+		t.bound[at] = effects
+	} else {
+		delete(t.bound, at)
+	}
 	return nil
+}
+
+// changes is what a portal that has to be measured does to the open batch: when it
+// runs, and at once where planning it may run code.
+func (t *stage) changes(alternatives [][]*policy.Facts) (effects effectSet) {
+	for _, facts := range alternatives {
+		for _, f := range facts {
+			if forcesCommit(f) && !writesOrCalls(f) { // nothing of it is measured where it is alone
+				continue
+			}
+			effects |= changesRows
+			t.ran = t.ran || calls(f) || f.Hides()
+		}
+	}
+	return effects
 }
 
 // binds notes what a portal could do to names whenever it runs, and reports
@@ -247,6 +266,8 @@ func (t *stage) binds(f *policy.Facts) effectSet {
 	switch f.Class {
 	case "close", "declare_cursor", "discard":
 		return movesPortals
+	case "fetch", "move":
+		return runsPortals
 	}
 	switch f.Transaction {
 	case policy.TransactionNone, policy.TransactionBegin, policy.TransactionSavepoint:
@@ -430,14 +451,15 @@ func (s *session) record(ctx context.Context, kind string, d policy.Decision, te
 	return err
 }
 
-// stageGated stages a message that may go, or may go once approved.
-func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.Facts, waits *held) {
+// stageGated stages a message that may go, or may go once approved, and reports whether
+// what it does has to be measured.
+func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.Facts, waits *held) (risks bool) {
 	t := &s.toServer
 	for _, facts := range all {
 		t.forgetCatalogs(facts)
 	}
 	if o.sent != 'P' {
-		s.noteWork(o.sent, frame, all, waits != nil, j.standing)
+		risks = s.noteWork(o.sent, frame, all, waits != nil, j.standing)
 	}
 	if j.Verdict == policy.Warn {
 		o = o.with()
@@ -451,6 +473,7 @@ func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.
 		t.now = j.after
 	}
 	t.put(frame, o)
+	return risks
 }
 
 // refuse puts a poison in the place of the message at the gate, or of the first

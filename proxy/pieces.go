@@ -152,8 +152,13 @@ func otherInBlock(f *policy.Facts) bool {
 func forcesCommit(f *policy.Facts) bool {
 	switch f.Class {
 	case "vacuum", "vacuum_full", "reindex_concurrently", "create_index_concurrently", "drop_index_concurrently",
-		"create_database", "drop_database", "create_tablespace", "drop_tablespace", "alter_system":
+		"create_database", "drop_database", "create_tablespace", "drop_tablespace", "alter_system",
+		"create_subscription", "alter_subscription", "drop_subscription", "commit_prepared", "rollback_prepared":
 		return true
+	case "cluster": // of all tables
+		return !slices.ContainsFunc(f.Actions, func(a policy.Action) bool { return len(a.Tables) > 0 })
+	case "discard":
+		return f.DeallocatesAll
 	}
 	return false
 }
@@ -173,8 +178,11 @@ func (r *run) endsByItself() *policy.Facts {
 	return p.facts[i]
 }
 
-// alone reports whether a piece is one statement.
-func (p *piece) alone() bool { return len(p.facts) == 1 && p.binds() <= 1 }
+// takesLook reports whether a look at what there is may be opened in front of a piece:
+// it is one statement, and takes a snapshot at once.
+func (p *piece) takesLook() bool {
+	return len(p.facts) == 1 && p.binds() <= 1 && !otherInBlock(p.facts[0])
+}
 
 // binds is how many Binds a piece holds.
 func (p *piece) binds() int {

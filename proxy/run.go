@@ -462,15 +462,14 @@ func (p *piece) utility() bool {
 	if p.binds() > 1 { // facts are those of one of them
 		return false
 	}
-	for _, f := range p.facts {
-		for i := range f.Actions {
-			switch c := f.Actions[i].Class; {
-			case dml(c), c.In("opaque"), c == policy.ClassUnknown, c == policy.ClassUnparsed:
-				return false
-			}
-		}
-	}
-	return true
+	return !slices.ContainsFunc(p.facts, writesOrCalls)
+}
+
+// writesOrCalls reports whether a statement writes rows, or may run code.
+func writesOrCalls(f *policy.Facts) bool {
+	return slices.ContainsFunc(f.Actions, func(a policy.Action) bool {
+		return dml(a.Class) || a.Class.In("opaque") || a.Class == policy.ClassUnknown || a.Class == policy.ClassUnparsed
+	})
 }
 
 // forget closes the named statements that a piece has parsed.

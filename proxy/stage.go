@@ -58,9 +58,11 @@ type stage struct {
 	looseBefore []*policy.Rule // work.loose before it
 	carried     bool           // a batch that reads COPY data goes on behind its Sync
 	controls    bool           // something in it begins or ends transactions
-	apart       bool           // something in it does otherwise in a transaction block
-	mayCommit   bool           // it binds what could commit by itself
-	committing  bool           // that runs, perhaps outside of a transaction block, and has or is something to be measured
+	noBlock     bool           // something in it does otherwise in a transaction block
+	setsTx      bool           // it binds SET TRANSACTION
+	ran         bool           // something in it that has to be measured has run, or may have
+	bindsCommit bool           // it binds what could commit by itself
+	committing  bool           // that runs, perhaps outside of a transaction block, and there is something to be measured
 	// batchMoves is true once something in the open batch may change what names mean:
 	// what the server says of them is then of before that.
 	batchMoves bool
@@ -157,11 +159,12 @@ func (s *session) inBatch() {
 	}
 	t.batch, t.batchSent = true, false
 	t.batchOut, t.batchOwed = len(t.out), len(t.owed)
-	t.mayCommit, t.committing = false, false
-	t.unsettling, t.controls, t.apart, t.batchMoves, t.unclean = false, false, false, false, t.dirty
+	t.setsTx, t.bindsCommit, t.committing = false, false, false
+	t.unsettling, t.controls, t.noBlock, t.batchMoves, t.unclean = false, false, false, false, t.dirty
 	t.carried = t.carried && s.busy()
 	t.batchSent = t.carried
 	t.risky = t.risky && t.carried
+	t.ran = t.risky
 	t.work.code = t.work.code && t.carried
 	clear(t.bound)
 	t.now = s.transaction(len(t.owed) == 0)
@@ -240,8 +243,10 @@ func (t *stage) executing(frame []byte) owed {
 		o.owedMore = &owedMore{cancels: t.cancels}
 	}
 	effects, known := t.bound[serverName(portal)]
-	alone := effects&mayCommitAlone != 0 || !known && t.mayCommit
-	t.committing = t.committing || alone && t.risky && t.now&outside != 0
+	alone := effects&mayCommitAlone != 0 || !known && t.bindsCommit
+	changes := effects&changesRows != 0 || t.risky && (!known || effects&runsPortals != 0)
+	t.ran = t.ran || changes
+	t.committing = t.committing || alone && t.ran && t.now&outside != 0
 	if !known {
 		t.now = anyState
 		t.standing.others = true
@@ -249,7 +254,7 @@ func (t *stage) executing(frame []byte) owed {
 		return o
 	}
 	var now txState
-	for e := range policy.TransactionEffect(14) {
+	for e := range policy.TransactionEffect(12) {
 		if effects&(1<<e) != 0 {
 			now |= after(t.now, e)
 		}
@@ -272,6 +277,10 @@ const (
 	// mayCommitAlone is in that of what could commit by itself where it is in no
 	// transaction block: code, VACUUM and the like.
 	mayCommitAlone effectSet = 1 << 14
+	// changesRows is in that of what has to be measured.
+	changesRows effectSet = 1 << 13
+	// runsPortals is in that of FETCH and MOVE.
+	runsPortals effectSet = 1 << 12
 )
 
 // after is what the transaction may be once a statement has run.

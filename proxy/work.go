@@ -82,11 +82,12 @@ type work struct {
 
 // noteWork keeps what the commit gate must know of a message that was judged and
 // is about to be staged. asked is true when people are, about this very message.
-// grants are those of its statements that standing grants let through.
-func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked bool, grants map[*policy.Facts]standing) {
+// grants are those of its statements that standing grants let through. It reports
+// whether what the message does has to be measured.
+func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked bool, grants map[*policy.Facts]standing) (risks bool) {
 	pol := s.p.c.Policy()
 	if !pol.Measures() {
-		return
+		return false
 	}
 	t := &s.toServer
 	w := &t.work
@@ -118,6 +119,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 			w.code = w.code || codeAlone(f)
 			w.calls = w.calls || calls(f)
 			w.hidesHeld = w.hidesHeld || f.Hides() && f.Class == "declare_cursor"
+			risks = true
 			if asked {
 				continue
 			}
@@ -130,6 +132,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 	if counted && !w.risky && !pol.DecideImpact(&t.session, &w.counted).Verdict.Runs() {
 		// Each proves to be small, and together they may not be.
 		w.risky, t.risky, w.facts = true, true, all[0][0]
+		risks = true
 	}
 	if sent == 'B' && len(t.standing.rules) > 0 {
 		t.standing.bound(frame)
@@ -147,6 +150,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 			w.add('F', values)
 		}
 	}
+	return risks
 }
 
 // continues notes a piece of a Query that stands behind the end of the transaction

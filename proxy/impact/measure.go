@@ -105,8 +105,8 @@ type Table struct {
 	Name
 	// Kind is pg_class.relkind, and empty with the name of what is gone: dropped in
 	// this transaction, or the working copy of an ALTER TABLE, CLUSTER or REFRESH
-	// that wrote its table anew. It may have been an index or a view. The name can
-	// be asked for when the transaction has been rolled back.
+	// that wrote its table anew. It may have been an index or a view. A Before
+	// may know the name.
 	Kind      string
 	Temporary bool
 	// Created is in this transaction, so that nothing of it is lost.
