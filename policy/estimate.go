@@ -114,6 +114,9 @@ func (f *Facts) CountSQL() (sql string, of Table) {
 		return "", Table{}
 	}
 	j := &change.judged[0]
+	if f.lent != nil { // it has one action
+		j = &f.own().Actions[0].judged[0]
+	}
 	if j.where.GetCurrentOfExpr() != nil || len(j.statement.queries) > 0 {
 		return "", Table{}
 	}

@@ -71,6 +71,7 @@ type Facts struct {
 	CopyIn bool
 
 	shape  *lazyShape // see Shape
+	lent   *lent      // see Lender
 	plain  bool       // see InsertsPlainly
 	impact *Impact    // see WithImpact
 	wants  []Name     // met in bodies; see Reader.Ask

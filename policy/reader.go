@@ -67,7 +67,7 @@ func (r *Reader) Read(text string, lex Lexing) []*Facts {
 	}
 	facts, tree := r.parseTree(text)
 	if collapsed && (!known || kept.template != nil) && isWrite(facts) {
-		r.cache.put(string(key), cached{template: newTemplate(text, tree, &leftOut)})
+		r.cache.put(string(key), cached{template: newTemplate(text, tree, facts[0], &leftOut)})
 		return facts
 	}
 	switch cachable(facts) {
@@ -255,6 +255,7 @@ func (f *Facts) With(prepared []*Facts) *Facts {
 	g.Signals = append([]int32(nil), f.Signals...)
 	hiding := slices.Clone(f.hiding)
 	for _, p := range prepared {
+		p = p.own()
 		if p.TakesParameters() {
 			p = p.withParameters(typedBy(f.arguments, p.types))
 		}

@@ -26,6 +26,7 @@ func (r *Reader) Refine(f *Facts, c *Catalog) (refined *Facts) {
 			refined = f
 		}
 	}()
+	f = f.own()
 	return r.expand(f, c)
 }
 

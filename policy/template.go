@@ -13,8 +13,9 @@ import (
 // A template is the tree of one plain INSERT, UPDATE or DELETE. That of any other text
 // of its shape is the same tree with other constants in it: the grammar goes by what
 // a token is, and texts of one shape have the same tokens but for the values of plain
-// constants. So the C parser is spared, and nothing else: the facts are read from the
-// tree with the constants of this very text in their places, and judged anew.
+// constants. So the C parser is spared: the facts are read from the tree with the
+// constants of this very text in their places, and judged anew, but where lends says
+// that they can make no difference.
 //
 // A text has a template only where that is beyond doubt: each of its constants stands
 // in the tree once, with its place and its value, below nothing but the nodes that
@@ -28,6 +29,7 @@ type template struct {
 	constants  []constantKind // of the text, in order
 	order      []int          // which of them each constant of the tree is, as substitution meets those; -1 for none
 	head, tail int            // the bytes before and behind the statement
+	first      *Facts         // of the first text, where they are lent to others; see lends
 }
 
 // A constant is a plain one that a shape leaves out.
@@ -107,7 +109,7 @@ func isWrite(facts []*Facts) bool {
 }
 
 // newTemplate gives the template of a text that has been parsed, or nil.
-func newTemplate(text string, tree *pg.ParseResult, leftOut *constants) *template {
+func newTemplate(text string, tree *pg.ParseResult, facts *Facts, leftOut *constants) *template {
 	if tree == nil || len(tree.Stmts) != 1 || len(text) >= bulkText || leftOut.n > len(leftOut.list) {
 		return nil
 	}
@@ -139,6 +141,9 @@ func newTemplate(text string, tree *pg.ParseResult, leftOut *constants) *templat
 	if !proto.Equal(s.node(raw.Stmt), raw.Stmt) || found != len(constants) || countConstants(raw.Stmt) != len(t.order) {
 		return nil
 	}
+	if t.lends(facts) {
+		t.first = facts
+	}
 	return t
 }
 
@@ -158,15 +163,27 @@ func countConstants(n *pg.Node) int {
 
 // facts gives the facts of a text of the same shape, or nil where the template is not
 // for its constants.
-func (t *template) facts(text string, leftOut *constants) (f *Facts) {
+func (t *template) facts(text string, leftOut *constants) *Facts {
 	if t == nil || leftOut.n != len(t.constants) || len(text) >= bulkText || !utf8.ValidString(text) {
 		return nil
 	}
+	lends := t.first != nil
 	for i, kind := range t.constants {
-		if leftOut.list[i].kind != kind {
+		c := leftOut.list[i]
+		if c.kind != kind {
 			return nil
 		}
+		// The greatest integer is the one place where nothing is above it.
+		lends = lends && (kind != plainInteger || strings.TrimLeft(text[c.start:c.end], "0") != greatestInteger)
 	}
+	if lends {
+		return t.lend(text)
+	}
+	return t.read(text, leftOut)
+}
+
+// read reads the facts of a text from the tree with its constants.
+func (t *template) read(text string, leftOut *constants) (f *Facts) {
 	defer func() {
 		if recover() != nil { // it is parsed, then
 			f = nil

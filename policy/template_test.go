@@ -9,13 +9,20 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"pgregory.net/rapid"
 )
 
-// everything writes all that facts hold, but for where in the text their nodes stood.
-func everything(b *strings.Builder, v reflect.Value) {
+// A telling writes all that facts hold, but for where in the text their nodes stood
+// and, if it is told so, which constants these are.
+type telling struct {
+	strings.Builder
+	leavesOut bool
+}
+
+func (b *telling) everything(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {
@@ -23,7 +30,7 @@ func everything(b *strings.Builder, v reflect.Value) {
 			return
 		}
 		if v.Type().Implements(reflect.TypeFor[proto.Message]()) {
-			node(b, reflect.NewAt(v.Type().Elem(), v.UnsafePointer()).Interface().(proto.Message).ProtoReflect())
+			b.node(reflect.NewAt(v.Type().Elem(), v.UnsafePointer()).Interface().(proto.Message).ProtoReflect())
 			return
 		}
 		if v.Type() == reflect.TypeFor[*lazyShape]() {
@@ -31,25 +38,32 @@ func everything(b *strings.Builder, v reflect.Value) {
 			fmt.Fprintf(b, "shape of %q ", v)
 			return
 		}
-		everything(b, v.Elem())
+		b.everything(v.Elem())
 	case reflect.Struct:
 		for i := range v.NumField() {
+			if v.Type().Field(i).Type == reflect.TypeFor[*lent]() {
+				continue
+			}
 			b.WriteString(v.Type().Field(i).Name + "=")
-			everything(b, v.Field(i))
+			b.everything(v.Field(i))
 		}
 	case reflect.Slice:
 		fmt.Fprintf(b, "%d:", v.Len())
 		for i := range v.Len() {
-			everything(b, v.Index(i))
+			b.everything(v.Index(i))
 		}
 	default:
 		fmt.Fprintf(b, "%#v ", v)
 	}
 }
 
-func node(b *strings.Builder, m protoreflect.Message) {
+func (b *telling) node(m protoreflect.Message) {
 	fields := m.Descriptor().Fields()
 	b.WriteString(string(m.Descriptor().Name()) + "{")
+	if c, ok := m.Interface().(*pg.A_Const); ok && b.leavesOut && !c.Isnull && c.GetBoolval() == nil {
+		b.WriteString("} ")
+		return
+	}
 	for i := range fields.Len() {
 		f := fields.Get(i)
 		if !m.Has(f) || f.Name() == "location" || f.Name() == "name_location" {
@@ -59,10 +73,10 @@ func node(b *strings.Builder, m protoreflect.Message) {
 		switch {
 		case f.IsList() && f.Kind() == protoreflect.MessageKind:
 			for k := range m.Get(f).List().Len() {
-				node(b, m.Get(f).List().Get(k).Message())
+				b.node(m.Get(f).List().Get(k).Message())
 			}
 		case f.Kind() == protoreflect.MessageKind:
-			node(b, m.Get(f).Message())
+			b.node(m.Get(f).Message())
 		default:
 			fmt.Fprintf(b, "%q ", m.Get(f).String())
 		}
@@ -71,8 +85,14 @@ func node(b *strings.Builder, m protoreflect.Message) {
 }
 
 func allOf(facts []*Facts) string {
-	var b strings.Builder
-	everything(&b, reflect.ValueOf(facts))
+	var b telling
+	b.everything(reflect.ValueOf(facts))
+	return b.String()
+}
+
+func allButConstants(facts []*Facts) string {
+	b := telling{leavesOut: true}
+	b.everything(reflect.ValueOf(facts))
 	return b.String()
 }
 
@@ -83,12 +103,13 @@ func sameAsParsed(t interface{ Fatalf(string, ...any) }, first, text string, c *
 	r.Read(first, usual)
 	kept, parsed := r.Read(text, usual), (&Reader{large: r.large}).parse(text)
 	if isWrite(kept) || isWrite(parsed) { // of reads the text is left out
-		if k, p := allOf(kept), allOf(parsed); k != p {
+		if k, p := allOf(kept), allOf(parsed); kept[0].Lender() == nil && k != p {
 			t.Fatalf("%q after %q:\n%s\nparsed:\n%s", text, first, k, p)
 		}
 		if k, p := allOf(r.RefineAll(kept, c)), allOf(r.RefineAll(parsed, c)); k != p {
 			t.Fatalf("%q after %q, refined:\n%s\nparsed:\n%s", text, first, k, p)
 		}
+		lentAsParsed(t, kept[0], parsed[0], c)
 		return
 	}
 	if !utf8.ValidString(text) { // the server refuses it
@@ -101,6 +122,32 @@ func sameAsParsed(t interface{ Fatalf(string, ...any) }, first, text string, c *
 		if told(kept[i]) != told(parsed[i]) {
 			t.Fatalf("%q after %q: %s, parsed: %s", text, first, told(kept[i]), told(parsed[i]))
 		}
+	}
+}
+
+// lentAsParsed holds facts that are lent against those that are the text's own.
+func lentAsParsed(t interface{ Fatalf(string, ...any) }, f, parsed *Facts, c *Catalog) {
+	lender, r := f.Lender(), NewReader()
+	if lender == nil {
+		return
+	}
+	same := func(what string, f, parsed *Facts, tell func([]*Facts) string) {
+		if k, p := tell([]*Facts{f}), tell([]*Facts{parsed}); k != p {
+			t.Fatalf("%q after %q, %s:\n%s\nparsed:\n%s", parsed.Text, lender.Text, what, k, p)
+		}
+	}
+	counted := func(f []*Facts) string { sql, of := f[0].CountSQL(); return sql + of.Name }
+	same("as lent", f, parsed, allButConstants)
+	same("its own", f.own(), parsed, allOf)
+	same("counted", f, parsed, counted)
+	execute := r.Read("EXECUTE x", usual)[0]
+	same("executed", execute.With([]*Facts{f}), execute.With([]*Facts{parsed}), allOf)
+	if by := r.Refine(lender, c); by.Lends(c) {
+		same("refined as lent", by.LentTo(f), r.Refine(parsed, c), allButConstants)
+		same("counted as refined", by.LentTo(f), r.Refine(parsed, c), counted)
+	}
+	if plain := lender.InsertsPlainly(); plain.Lends(nil) {
+		same("as it inserts", plain.LentTo(f), parsed.InsertsPlainly(), allButConstants)
 	}
 }
 
@@ -131,11 +178,54 @@ var writes = []string{
 	"UPDATE ONLY accounts SET id = id * ? WHERE (id, region) = (?, ?)", "DELETE FROM accounts WHERE id = ?::smallint AND email = ?::text",
 }
 
-func filled(t *rapid.T, write, label string) string {
+// quietCatalog is of tables that set off nothing.
+const quietCatalog = `{"server_version": 150018, "relations": [
+  {"oid": 1, "schema": "public", "name": "things", "kind": "r", "rows": 1000, "keys": [["id"], ["n", "label"]],
+   "columns": [{"name": "id", "not_null": true, "kind": "num", "type": "int8"}, {"name": "n", "not_null": true, "kind": "num", "type": "int4"},
+     {"name": "small", "kind": "num", "type": "int2"}, {"name": "label", "not_null": true, "kind": "text", "type": "text"},
+     {"name": "flag", "kind": "bool", "type": "bool"}, {"name": "amount", "kind": "num", "type": "numeric"},
+     {"name": "mood", "kind": "other", "type": "mood", "labels": ["good"]}]},
+  {"oid": 2, "schema": "public", "name": "checked", "kind": "r", "rows": 1000, "checks": ["(n = 5)", "(id > 0)"], "keys": [["id"]],
+   "columns": [{"name": "id", "not_null": true, "kind": "num", "type": "int4"}, {"name": "n", "not_null": true, "kind": "num", "type": "int4"}]},
+  {"oid": 3, "schema": "public", "name": "part", "kind": "r", "rows": 1000, "bounds": [{"columns": ["n"], "text": "FOR VALUES IN (5)"}], "keys": [["id"]],
+   "columns": [{"name": "id", "not_null": true, "kind": "num", "type": "int4"}, {"name": "n", "not_null": true, "kind": "num", "type": "int4"}]},
+  {"oid": 6, "schema": "public", "name": "parted", "kind": "p", "rows": 20, "below": [7], "keys": [["id"]], "columns": [{"name": "id", "not_null": true, "kind": "num", "type": "int4"}, {"name": "n", "kind": "num", "type": "int4"}]},
+  {"oid": 7, "schema": "public", "name": "parted_5", "kind": "r", "rows": 20, "bounds": [{"columns": ["id"], "text": "FOR VALUES FROM (MINVALUE) TO (6)"}]}
+]}`
+
+// triggered is the same where a trigger of things goes by what it is given.
+var triggered = strings.NewReplacer(`"schema": "public", "name": "things",`, `"schema": "public", "name": "things",
+  "triggers": [{"name": "by_n", "timing": "before", "events": ["insert", "update", "delete"], "row": true, "function": 9}],`,
+	"\n]}", `], "functions": [{"oid": 9, "schema": "public", "name": "by_n", "kind": "f", "volatility": "v", "language": "plpgsql",
+  "body": "BEGIN IF NEW.n = 5 THEN DELETE FROM checked; END IF; RETURN NEW; END"}]}`).Replace(quietCatalog)
+
+// quietWrites are of those tables, as most programs send them.
+func quietWrites() (all []string) {
+	for _, table := range []string{"things", "checked", "part", "parted"} {
+		for _, where := range []string{
+			"", " WHERE n = ?", " WHERE id = ?", " WHERE id = ? AND n = ?", " WHERE id = ? AND id = ?", " WHERE n = ? AND label = ?", " WHERE ? = n", " WHERE small = ?",
+			" WHERE mood = ?", " WHERE flag = ?", " WHERE amount = ?", " WHERE id = ? OR n = ?", " WHERE id > ?", " WHERE id IN (?, ?)", " WHERE n <> ?", " WHERE id = ? AND flag",
+			" WHERE id = ? AND label IS NOT NULL", " WHERE id = ? AND n = id", " WHERE id = id AND ? = ?", " WHERE x.id = ?", " WHERE ctid = ?", " WHERE tableoid = ?", " WHERE things = ?",
+			" WHERE id = ? RETURNING n, ?", " WHERE (id) = (?)", " WHERE id OPERATOR(public.=) ?", " WHERE n = ?::int8", " WHERE n = ? IS TRUE",
+		} {
+			all = append(all, "DELETE FROM "+table+where, "UPDATE "+table+" SET n = ?"+where, "UPDATE "+table+" x SET (n, id) = (n + ?, ?)"+where)
+		}
+		all = append(all, "INSERT INTO "+table+" VALUES (?, ?)", "INSERT INTO "+table+" (n, id) VALUES (?, ?), (?, DEFAULT) RETURNING n")
+	}
+	return all
+}
+
+// edges are constants at the ends of integer types, and plain ones of each kind.
+var edges = []string{"0", "5", "6", "007", "32768", "2147483646", "2147483647", "02147483647", "2147483648", "9223372036854775808",
+	"5.0", "1.5", "'5'", "''", "'good'", "'bad'", "'t'", "NULL", "TRUE", "-5", "$1", "(SELECT 5)", "5e0"}
+
+func filled(t *rapid.T, write, label string) string { return filledFrom(t, hostile, write, label) }
+
+func filledFrom(t *rapid.T, constants []string, write, label string) string {
 	var b strings.Builder
 	for i, part := range strings.Split(write, "?") {
 		if i > 0 {
-			b.WriteString(rapid.SampledFrom(hostile).Draw(t, label))
+			b.WriteString(rapid.SampledFrom(constants).Draw(t, label))
 		}
 		b.WriteString(part)
 	}
@@ -157,7 +247,22 @@ func TestATemplateGivesTheFactsOfTheText(t *testing.T) {
 			before[SameButConstants(text)] = text
 		}
 	}
+	quiet := decoded(t, quietCatalog).Kept()
+	for _, w := range quietWrites() {
+		r := NewReader()
+		for _, constant := range edges {
+			text := strings.ReplaceAll(w, "?", constant)
+			if kept := r.Read(text, usual); len(kept) == 1 && kept[0].Lender() != nil {
+				lentAsParsed(t, kept[0], r.parse(text)[0], quiet)
+				if strings.Contains(text, "things") {
+					lentAsParsed(t, kept[0], r.parse(text)[0], decoded(t, triggered))
+				}
+			}
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
+		plain := rapid.SampledFrom(quietWrites()).Draw(t, "plain write")
+		sameAsParsed(t, filledFrom(t, edges, plain, "first"), filledFrom(t, edges, plain, "then"), quiet)
 		write := rapid.SampledFrom(writes).Draw(t, "write")
 		sameAsParsed(t, filled(t, write, "first"), filled(t, write, "then"), c)
 	})
@@ -194,6 +299,50 @@ func TestWhatHasATemplate(t *testing.T) {
 		key, _ := shape(nil, text, nil)
 		if e, _ := r.cache.get(key, text); (e.template != nil) != want {
 			t.Errorf("%s: %v, want %v", text, e.template != nil, want)
+		}
+	}
+}
+
+// What is lent to other texts is little, and what most programs send.
+func TestWhatIsLent(t *testing.T) {
+	c := decoded(t, quietCatalog).Kept()
+	for text, want := range map[string]string{
+		"UPDATE things SET n = n + 1 WHERE id = 5":              "refined",
+		"UPDATE things SET n = 'a' WHERE n = 5 AND id = 7":      "refined",
+		"UPDATE things SET n = 5":                               "refined",
+		"DELETE FROM things WHERE n = 5":                        "refined",
+		"DELETE FROM things WHERE id = 5 AND flag":              "refined",
+		"INSERT INTO things (id, label) VALUES (5, 'a')":        "plain",
+		"DELETE FROM things WHERE small = 5":                    "read",
+		"DELETE FROM checked WHERE n = 5":                       "read",
+		"DELETE FROM part WHERE n = 5":                          "read",
+		"UPDATE parted SET n = 5 WHERE id = 5":                  "read",
+		"DELETE FROM things WHERE label = 'a'":                  "",
+		"DELETE FROM things WHERE id = 5 OR n = 5":              "",
+		"DELETE FROM things WHERE 5 = 5":                        "",
+		"DELETE FROM things WHERE id = 2147483647":              "",
+		"DELETE FROM things WHERE id = 5 AND n > 5":             "",
+		"DELETE FROM things WHERE id IN (5, 6)":                 "",
+		"UPDATE things SET n = 5 WHERE id = $1":                 "",
+		"UPDATE things SET n = 5 WHERE id === 5":                "",
+		"UPDATE things SET n = n === 5":                         "",
+		"UPDATE pg_settings SET setting = 'off'":                "",
+		"UPDATE things SET n = 5 FROM parted WHERE things.id=5": "",
+	} {
+		r := NewReader()
+		r.Read(text, usual)
+		got := ""
+		if f := r.Read(text, usual)[0]; f.Lender() != nil {
+			got = "read"
+			if r.RefineAll([]*Facts{f.Lender()}, c)[0].Lends(c) {
+				got = "refined"
+			}
+			if f.Lender().InsertsPlainly().Lends(nil) {
+				got = "plain"
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
 }

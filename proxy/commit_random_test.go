@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -361,6 +362,15 @@ var notMeasurable = regexp.MustCompile("commit before its effect was measured|ef
 // COMMIT at which a Query is cut warns where it would not among others.
 var blocks = regexp.MustCompile(`ErrorResponse 25(001|P01) .*|WARNINGResponse "(SET (LOCAL|CONSTRAINTS) can only|there is no transaction) .*\n`)
 
+// plannedFirst reports whether a batch binds a call of code in front of VACUUM: planning
+// may run it, and so what VACUUM commits has to be measured.
+func plannedFirst(lines []string) bool {
+	return slices.ContainsFunc(strings.Split(strings.Join(lines, "\n"), "-> Sync"), func(batch string) bool {
+		_, behind, planned := strings.Cut(batch, "SELECT purge")
+		return planned && strings.Contains(behind, "VACUUM")
+	})
+}
+
 // session plays one session and judges it.
 func (w *gatedWorld) session(t *testing.T) string {
 	lines := w.lines()
@@ -373,7 +383,9 @@ func (w *gatedWorld) session(t *testing.T) string {
 	}
 	doneBefore := w.done(t)
 	direct := blocks.ReplaceAllString(converse(t, w.direct.addr, w.direct.database, lines), "")
-	gated := blocks.ReplaceAllString(converseIn(t, w.gated.addr, w.gated.database, lines, chop), "")
+	gated := converseIn(t, w.gated.addr, w.gated.database, lines, chop)
+	planned := plannedFirst(lines) && strings.Contains(gated, "ErrorResponse 25001")
+	gated = blocks.ReplaceAllString(gated, "")
 	largest, committed, tried := w.direct.counts(t)
 	through, _, _ := w.gated.counts(t)
 	keyed := strings.Count(strings.Join(lines, "\n"), "FROM keyed") + strings.Count(strings.Join(lines, "\n"), "UPDATE keyed")
@@ -391,7 +403,7 @@ func (w *gatedWorld) session(t *testing.T) string {
 	}
 	switch {
 	case direct != gated && keyed == 0 && (tried <= w.limit || tried == committed && largest <= w.limit):
-		if !notMeasurable.MatchString(gated) && !strings.Contains(gated, "locked as TRUNCATE") { // of a table whose size the server does not know
+		if !planned && !notMeasurable.MatchString(gated) && !strings.Contains(gated, "locked as TRUNCATE") { // of a table whose size the server does not know
 			wrong = "nothing is over the limit, and the client could tell"
 		}
 	case direct == gated && w.direct.exec(t, w.contents()) != w.gated.exec(t, w.contents()):

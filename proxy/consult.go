@@ -137,11 +137,43 @@ func (s *session) consultKept(alternatives [][]*policy.Facts, again *statement) 
 	if again != nil {
 		return again.kept.refined, true
 	}
+	if len(alternatives) == 1 && len(alternatives[0]) == 1 {
+		if f := alternatives[0][0]; f.Lender() != nil {
+			return s.consultLent(f)
+		}
+	}
 	k, ok := s.keptFor(key(namesIn(alternatives)))
 	if !ok {
 		return alternatives, false
 	}
 	return s.refinedBy(alternatives, k), true
+}
+
+// consultLent is consultKept for a statement whose facts are lent to it: what they are
+// refined to is kept.
+func (s *session) consultLent(f *policy.Facts) ([][]*policy.Facts, bool) {
+	t, lender := &s.toServer, f.Lender()
+	kept := t.lenders[lender]
+	if kept == nil {
+		if t.lenders == nil || len(t.lenders) >= maxCatalogs {
+			t.lenders = map[*policy.Facts]*keptRefinement{}
+		}
+		kept = &keptRefinement{alternatives: [][]*policy.Facts{{lender}}}
+		kept.names = key(namesIn(kept.alternatives))
+		t.lenders[lender] = kept
+	}
+	k, ok := s.keptFor(kept.names)
+	if !ok {
+		return [][]*policy.Facts{{f}}, false
+	}
+	if kept.refined == nil || kept.by != k {
+		kept.refined, kept.by = s.refinedBy(kept.alternatives, k), k
+		kept.lends = kept.refined[0][0].Lends(k.catalog)
+	}
+	if !kept.lends {
+		return s.refinedBy([][]*policy.Facts{{f}}, k), true
+	}
+	return [][]*policy.Facts{{kept.refined[0][0].LentTo(f)}}, true
 }
 
 func (s *session) keptFor(names string) (keptCatalog, bool) {
@@ -157,10 +189,11 @@ func (s *session) refinedBy(alternatives [][]*policy.Facts, k keptCatalog) [][]*
 }
 
 // A keptRefinement is what a kept answer of the catalogue makes of a prepared
-// statement, whatever values it is bound with.
+// statement, whatever values it is bound with, or of facts that are lent to texts.
 type keptRefinement struct {
 	names string // key of them
 	by    keptCatalog
+	lends bool // the refinement is lent, too
 
 	alternatives, refined [][]*policy.Facts
 }

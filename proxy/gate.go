@@ -242,7 +242,7 @@ func (t *stage) changes(alternatives [][]*policy.Facts) (effects effectSet) {
 				continue
 			}
 			effects |= changesRows
-			t.ran = t.ran || calls(f) || f.Hides()
+			t.ran = t.ran || (calls(f) || f.Hides()) && f.Class != "do" && f.Class != "call" // these are not planned
 		}
 	}
 	return effects

@@ -84,11 +84,12 @@ type stage struct {
 	// the server skips these messages, and they are not even sent.
 	discarding bool
 
-	session    policy.Session         // reused for each decision
-	catalogs   map[string]keptCatalog // by the names asked about
-	looks      map[string]look        // by policy.Facts.Hiding
-	few        map[string]time.Time   // when the planner expected few rows, by text without constants
-	namesMoved bool                   // the transaction may have changed what names mean
+	session    policy.Session                    // reused for each decision
+	catalogs   map[string]keptCatalog            // by the names asked about
+	lenders    map[*policy.Facts]*keptRefinement // by policy.Facts.Lender
+	looks      map[string]look                   // by policy.Facts.Hiding
+	few        map[string]time.Time              // when the planner expected few rows, by text without constants
+	namesMoved bool                              // the transaction may have changed what names mean
 
 	// What was answered for the whole session, when it is a restore.
 	restore        policy.RestoreWatch
