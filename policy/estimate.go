@@ -115,7 +115,11 @@ func (f *Facts) CountSQL() (sql string, of Table) {
 	}
 	j := &change.judged[0]
 	if f.lent != nil { // it has one action
-		j = &f.own().Actions[0].judged[0]
+		own := f.own().Actions[0].judged
+		if len(own) != 1 {
+			return "", Table{}
+		}
+		j = &own[0]
 	}
 	if j.where.GetCurrentOfExpr() != nil || len(j.statement.queries) > 0 {
 		return "", Table{}

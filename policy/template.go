@@ -167,16 +167,12 @@ func (t *template) facts(text string, leftOut *constants) *Facts {
 	if t == nil || leftOut.n != len(t.constants) || len(text) >= bulkText || !utf8.ValidString(text) {
 		return nil
 	}
-	lends := t.first != nil
 	for i, kind := range t.constants {
-		c := leftOut.list[i]
-		if c.kind != kind {
+		if leftOut.list[i].kind != kind {
 			return nil
 		}
-		// The greatest integer is the one place where nothing is above it.
-		lends = lends && (kind != plainInteger || strings.TrimLeft(text[c.start:c.end], "0") != greatestInteger)
 	}
-	if lends {
+	if t.first != nil {
 		return t.lend(text)
 	}
 	return t.read(text, leftOut)

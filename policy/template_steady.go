@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"math"
 	"slices"
 	"strings"
 
@@ -12,8 +11,8 @@ import (
 // write where no code is given it. So the facts of one text are those of each other of
 // its shape, but for the text, and what the catalogue adds to them, too. They are lent,
 // then, where each constant of the WHERE is an integer that a column is to be equal to;
-// under a catalogue, a column that takes integers and is in no constraint, of a table
-// that sets off nothing.
+// under a catalogue, a column of integers in a table without constraints on values that
+// sets off nothing.
 //
 // The nodes in what is lent are those of the first text. Whoever goes on to judge them
 // takes the statement's own: see own. On two busy cores of an Intel Xeon, 2026-11-22,
@@ -29,16 +28,13 @@ type lent struct {
 // lends says whether the facts of the first text are those of every other, whatever
 // its constants.
 func (t *template) lends(f *Facts) bool {
-	return len(f.Actions) == 1 && f.Actions[0].steady(func(p *prover, part *pg.Node) bool {
+	return len(f.Actions) == 1 && !f.TakesParameters() && f.Actions[0].steady(func(p *prover, part *pg.Node) bool {
 		return part.GetAExpr().GetRexpr().GetAConst().GetIval() != nil && p.leavesOpen(part)
 	})
 }
 
 // steady says whether the constants of the WHERE stand in such parts of it alone.
 func (a *Action) steady(open func(*prover, *pg.Node) bool) bool {
-	if len(a.judged) > 1 {
-		return false
-	}
 	for i := range a.judged {
 		j := &a.judged[i]
 		if len(j.statement.parameters) > 0 || len(j.from) > 0 {
@@ -103,24 +99,24 @@ func (f *Facts) Lends(c *Catalog) bool {
 	if c == nil {
 		return len(a.judged) == 0
 	}
-	return len(a.Cascades) == 0 && a.steady((*prover).takesIntegers)
+	return a.steady((*prover).takesIntegers)
 }
 
-// takesIntegers says that a column is to be equal to an integer, and takes every
-// integer that lends is asked about.
+// takesIntegers says that a column is to be equal to an integer, and can hold every
+// one that is a plain constant.
 func (p *prover) takesIntegers(part *pg.Node) bool {
 	if !p.leavesOpen(part) {
 		return false
 	}
 	fields := part.GetAExpr().GetLexpr().GetColumnRef().GetFields()
 	name := fields[len(fields)-1].GetString_().GetSval()
-	return slices.ContainsFunc(p.columns, func(c Column) bool { return c.Name == name && withinType(c.Type, math.MaxInt32-1) })
+	return slices.ContainsFunc(p.columns, func(c Column) bool { return c.Name == name && (c.Type == "int4" || c.Type == "int8") })
 }
 
 // LentTo gives what a catalogue has made of the facts that f is lent as what it makes
 // of f.
 func (f *Facts) LentTo(g *Facts) *Facts {
 	h := *g
-	h.Actions, h.wants, h.plain = f.Actions, f.wants, f.plain
+	h.Actions, h.plain = f.Actions, f.plain
 	return &h
 }

@@ -133,6 +133,7 @@ func TestLookTakesNoSnapshotTooEarly(t *testing.T) {
 		`-> Query "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT purge(1)"`,
 		"-> Query \"BEGIN\"\n-> Query \"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT purge(1)\"\n-> Query \"SHOW transaction_isolation\"\n-> Query \"COMMIT\"",
 		"-> Query \"BEGIN\"\n-> Parse \"\" \"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"SELECT purge(1)\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync\n-> Query \"COMMIT\"",
+		"-> Query \"BEGIN\"\n-> Parse \"\" \"SET LOCAL transaction_isolation = serializable\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"UPDATE log SET line = line\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync\n-> Query \"COMMIT\"",
 		`-> Query "DECLARE pgsluice_before CURSOR WITH HOLD FOR SELECT 1; SELECT purge(1)"` + "\n-> Query \"SELECT purge(2)\"\n-> Query \"SELECT 1\"",
 	} {
 		t.Run(lines, func(t *testing.T) {

@@ -117,6 +117,10 @@ func TestOverTheLimit(t *testing.T) {
 		"VACUUM behind a FETCH of it":           "-> Parse \"\" \"DELETE FROM accounts WHERE id <= 11 RETURNING id\"\n-> Bind \"d\" \"\"\n-> Parse \"\" \"MOVE ALL FROM d\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"VACUUM behind its planning":            "-> Parse \"\" \"SELECT when_planned(11)\"\n-> Bind \"p\" \"\"\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"VACUUM behind COPY":                    "-> Parse \"\" \"COPY log FROM STDIN\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync\nuntil CopyInResponse\n-> CopyData \"purge\\n\"\n-> CopyDone\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"ANALYZE behind its planning":           "-> Parse \"\" \"SELECT when_planned(11)\"\n-> Bind \"p\" \"\"\n-> Flush\nuntil BindComplete\n-> Parse \"\" \"ANALYZE\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"REINDEX behind its planning":           "-> Parse \"\" \"SELECT when_planned(11)\"\n-> Bind \"p\" \"\"\n-> Flush\nuntil BindComplete\n-> Parse \"\" \"REINDEX SCHEMA public\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"CLUSTER behind its planning":           "-> Parse \"\" \"SELECT when_planned(11)\"\n-> Bind \"p\" \"\"\n-> Flush\nuntil BindComplete\n-> Parse \"\" \"CLUSTER\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"DETACH behind its planning":            "-> Parse \"\" \"SELECT when_planned(11)\"\n-> Bind \"p\" \"\"\n-> Flush\nuntil BindComplete\n-> Parse \"\" \"ALTER TABLE parted DETACH PARTITION parted_1 CONCURRENTLY\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"an index of code behind it":            "-> Parse \"\" \"DELETE FROM accounts WHERE id <= 11\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"CREATE INDEX CONCURRENTLY ON log (line)\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"an index of code":                      "-> Parse \"\" \"CREATE INDEX CONCURRENTLY ON accounts (when_planned(11))\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"SELECT 1\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
 		"its portal run behind BEGIN":           "-> Parse \"\" \"DO $$ BEGIN DELETE FROM accounts WHERE id <= 11; COMMIT; END $$\"\n-> Bind \"p\" \"\"\n-> Execute \"p\"\n-> Parse \"\" \"BEGIN\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
@@ -156,6 +160,32 @@ func TestOverTheLimit(t *testing.T) {
 	}
 }
 
+// TestWhatMayHaveRunIsNotCommittedByOthers: what commits by itself runs in a block of the
+// proxy's own behind what has to be measured, where it fails. Directly a server that
+// knows of pipelines says so in other words, and others would commit.
+func TestWhatMayHaveRunIsNotCommittedByOthers(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	r := serveWith(t, cluster, tenRows, asServed)
+	for name, lines := range map[string]string{
+		"a statement":                              "-> Parse \"\" \"DELETE FROM accounts WHERE id BETWEEN 1 AND 5\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"a portal that is fetched":                 "-> Parse \"\" \"DELETE FROM accounts WHERE id BETWEEN 1 AND 5 RETURNING id\"\n-> Bind \"d\" \"\"\n-> Parse \"\" \"MOVE ALL FROM d\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"an old portal":                            "-> Parse \"\" \"DELETE FROM accounts WHERE id BETWEEN 1 AND 5\"\n-> Bind \"d\" \"\"\n-> Execute \"d\"\n-> Parse \"\" \"CREATE INDEX CONCURRENTLY ON log (line)\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"what was proven, beside what was not run": "-> Parse \"\" \"DELETE FROM accounts WHERE id BETWEEN 1 AND 5\"\n-> Bind \"d\" \"\"\n-> Parse \"\" \"DELETE FROM accounts WHERE id = 6\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+		"what planning may have run":               "-> Parse \"\" \"SELECT when_planned(5)\"\n-> Bind \"p\" \"\"\n-> Parse \"\" \"VACUUM log\"\n-> Bind \"\" \"\"\n-> Execute \"\"\n-> Sync",
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := measuredInventory(t, cluster)
+			c := connectTo(t, cluster.DSNAt(r.addr, db, "alice"))
+			if _, err := c.Exec(t.Context(), "DELETE FROM accounts WHERE id = 7"); err != nil { // the catalogue is known then
+				t.Fatal(err)
+			}
+			if said := converse(t, r.addr, db, strings.Split(lines, "\n")); !strings.Contains(said, "cannot run inside a transaction block") {
+				t.Error(said)
+			}
+		})
+	}
+}
+
 // measuredInventory is inventory with code that deletes.
 func measuredInventory(t testing.TB, cluster *pgcluster.Cluster) string {
 	db := inventory(t, cluster)
@@ -171,7 +201,8 @@ func measuredInventory(t testing.TB, cluster *pgcluster.Cluster) string {
 		CREATE TRIGGER purges AFTER INSERT ON log FOR EACH ROW WHEN (NEW.line = 'purge') EXECUTE FUNCTION by_log();
 		CREATE TABLE later (id int);
 		CREATE CONSTRAINT TRIGGER purges AFTER INSERT ON later DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION by_log();
-		ALTER TABLE later OWNER TO alice`)
+		ALTER TABLE later OWNER TO alice;
+		CREATE TABLE parted (id int) PARTITION BY LIST (id); CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1)`)
 	return db
 }
 

@@ -149,33 +149,6 @@ func (s *session) consultKept(alternatives [][]*policy.Facts, again *statement) 
 	return s.refinedBy(alternatives, k), true
 }
 
-// consultLent is consultKept for a statement whose facts are lent to it: what they are
-// refined to is kept.
-func (s *session) consultLent(f *policy.Facts) ([][]*policy.Facts, bool) {
-	t, lender := &s.toServer, f.Lender()
-	kept := t.lenders[lender]
-	if kept == nil {
-		if t.lenders == nil || len(t.lenders) >= maxCatalogs {
-			t.lenders = map[*policy.Facts]*keptRefinement{}
-		}
-		kept = &keptRefinement{alternatives: [][]*policy.Facts{{lender}}}
-		kept.names = key(namesIn(kept.alternatives))
-		t.lenders[lender] = kept
-	}
-	k, ok := s.keptFor(kept.names)
-	if !ok {
-		return [][]*policy.Facts{{f}}, false
-	}
-	if kept.refined == nil || kept.by != k {
-		kept.refined, kept.by = s.refinedBy(kept.alternatives, k), k
-		kept.lends = kept.refined[0][0].Lends(k.catalog)
-	}
-	if !kept.lends {
-		return s.refinedBy([][]*policy.Facts{{f}}, k), true
-	}
-	return [][]*policy.Facts{{kept.refined[0][0].LentTo(f)}}, true
-}
-
 func (s *session) keptFor(names string) (keptCatalog, bool) {
 	k, ok := s.toServer.catalogs[names]
 	return k, ok && time.Since(k.since) <= catalogKept
@@ -186,58 +159,6 @@ func (s *session) refinedBy(alternatives [][]*policy.Facts, k keptCatalog) [][]*
 		return plainInserts(alternatives)
 	}
 	return s.refined(alternatives, k.catalog)
-}
-
-// A keptRefinement is what a kept answer of the catalogue makes of a prepared
-// statement, whatever values it is bound with, or of facts that are lent to texts.
-type keptRefinement struct {
-	names string // key of them
-	by    keptCatalog
-	lends bool // the refinement is lent, too
-
-	alternatives, refined [][]*policy.Facts
-}
-
-// runsAgain is wouldRun, with the statement whose refinement is kept, if it is.
-func (s *session) runsAgain(name string, found []*statement, values []byte) ([][]*policy.Facts, *statement) {
-	if st := s.boundAgain(found); st != nil {
-		return st.kept.alternatives, st
-	}
-	return s.wouldRun(name, found, values), nil
-}
-
-// boundAgain gives the statement that a Bind names, refined by the answer of the
-// catalogue that is kept now, where the values cannot change what is known of it: it
-// is refined once for each answer. It gives nil where that cannot be said.
-//
-// The facts are not changed by anybody, and Refine makes the same of the same facts
-// and catalogue. The catalogue is looked up each time, so that a statement that may
-// have moved names, and time, count as they do for any other.
-func (s *session) boundAgain(found []*statement) *statement {
-	if len(found) != 1 {
-		return nil
-	}
-	st := found[0]
-	if st.kept.alternatives == nil {
-		for _, f := range st.facts {
-			if f.Executes != "" || f.Prepared != nil { // it is another statement each time
-				return nil
-			}
-		}
-		st.kept.alternatives = [][]*policy.Facts{st.facts}
-		st.kept.names = key(namesIn(st.kept.alternatives))
-	}
-	k, ok := s.keptFor(st.kept.names)
-	if !ok {
-		return nil
-	}
-	if st.kept.refined == nil || st.kept.by != k {
-		if slices.ContainsFunc(st.facts, func(f *policy.Facts) bool { return f.TakesParametersUnder(k.catalog) }) {
-			return nil
-		}
-		st.kept.refined, st.kept.by = s.refinedBy(st.kept.alternatives, k), k
-	}
-	return st
 }
 
 // consult refines what would run by what the server's catalogue says now. The
@@ -400,7 +321,7 @@ func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
 		return true, nil
 	}
 	for _, facts := range alternatives {
-		if slices.ContainsFunc(facts, func(f *policy.Facts) bool { return f.Class == "set_transaction" }) {
+		if slices.ContainsFunc(facts, setsTransaction) {
 			return false, nil
 		}
 	}
@@ -417,6 +338,13 @@ func (s *session) takesSnapshots(alternatives [][]*policy.Facts) (bool, error) {
 	}
 	waits := slices.ContainsFunc(alternatives, func(facts []*policy.Facts) bool { return len(facts) == 0 || !takesSnapshot(facts[0]) })
 	return !waits && !s.toServer.executed() && shown[1] == "off", nil
+}
+
+// setsTransaction reports whether a statement sets what has to be set before the first
+// query of a transaction.
+func setsTransaction(f *policy.Facts) bool {
+	return f.Class == "set_transaction" ||
+		slices.ContainsFunc(f.Settings, func(set policy.Setting) bool { return strings.HasPrefix(set.Name, "transaction_") })
 }
 
 // takesSnapshot reports whether a statement takes a snapshot before anything else.

@@ -196,13 +196,13 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	for _, facts := range alternatives {
 		for _, f := range facts {
 			effects |= 1<<f.Transaction | t.binds(f)
-			if codeAlone(f) || forcesCommit(f) {
+			if codeAlone(f) || mayForceCommit(f) {
 				effects |= mayCommitAlone
 				t.bindsCommit = true
 			}
 			t.controls = t.controls || f.Transaction != policy.TransactionNone
 			t.noBlock = t.noBlock || otherInBlock(f)
-			t.setsTx = t.setsTx || f.Class == "set_transaction"
+			t.setsTx = t.setsTx || setsTransaction(f)
 		}
 	}
 	if waits == nil {
@@ -231,21 +231,6 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 		delete(t.bound, at)
 	}
 	return nil
-}
-
-// changes is what a portal that has to be measured does to the open batch: when it
-// runs, and at once where planning it may run code.
-func (t *stage) changes(alternatives [][]*policy.Facts) (effects effectSet) {
-	for _, facts := range alternatives {
-		for _, f := range facts {
-			if forcesCommit(f) && !writesOrCalls(f) { // nothing of it is measured where it is alone
-				continue
-			}
-			effects |= changesRows
-			t.ran = t.ran || (calls(f) || f.Hides()) && f.Class != "do" && f.Class != "call" // these are not planned
-		}
-	}
-	return effects
 }
 
 // binds notes what a portal could do to names whenever it runs, and reports

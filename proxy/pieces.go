@@ -163,6 +163,17 @@ func forcesCommit(f *policy.Facts) bool {
 	return false
 }
 
+// mayForceCommit reports whether a statement is or may be one that forcesCommit, which
+// the text does not always show (of partitioned tables, CONCURRENTLY), or commits by
+// itself without failing in a block (ANALYZE of several tables).
+func mayForceCommit(f *policy.Facts) bool {
+	switch f.Class {
+	case "cluster", "reindex", "alter_table_detach_partition", "alter_database", "analyze":
+		return true
+	}
+	return forcesCommit(f)
+}
+
 // endsByItself gives the CALL or DO that a run is, which may end its transaction by
 // itself where the proxy puts none around it; or nil. Among others in one message, or
 // behind others in one batch, it may not.

@@ -231,6 +231,21 @@ func (t *stage) closing(frame []byte) owed {
 	return o
 }
 
+// changes is what a portal that has to be measured does to the open batch: when it
+// runs, and at once where planning it may run code.
+func (t *stage) changes(alternatives [][]*policy.Facts) (effects effectSet) {
+	for _, facts := range alternatives {
+		for _, f := range facts {
+			if forcesCommit(f) && !writesOrCalls(f) { // nothing of it is measured where it is alone
+				continue
+			}
+			effects |= changesRows
+			t.ran = t.ran || (calls(f) || f.Hides()) && f.Class != "do" && f.Class != "call" // these are not planned
+		}
+	}
+	return effects
+}
+
 // executing follows what an Execute may do to the transaction.
 func (t *stage) executing(frame []byte) owed {
 	o := owed{sent: 'E', for_: forward}
@@ -255,7 +270,7 @@ func (t *stage) executing(frame []byte) owed {
 		return o
 	}
 	var now txState
-	for e := range policy.TransactionEffect(12) {
+	for e := range transactionEffects {
 		if effects&(1<<e) != 0 {
 			now |= after(t.now, e)
 		}
@@ -270,6 +285,10 @@ func (t *stage) executing(frame []byte) owed {
 // effectSet is a set of policy.TransactionEffect: of the statements of which a
 // portal is one.
 type effectSet uint16
+
+// transactionEffects is how many there are room for; what stands above them is of
+// statements, too.
+const transactionEffects policy.TransactionEffect = 12
 
 const (
 	// movesPortals is in the set of a statement after which a name may be another

@@ -132,8 +132,8 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 	if counted && !w.risky && !pol.DecideImpact(&t.session, &w.counted).Verdict.Runs() {
 		// Each proves to be small, and together they may not be.
 		w.risky, t.risky, w.facts = true, true, all[0][0]
-		risks = true
 	}
+	risks = risks || counted && w.risky // it is measured with the others
 	if sent == 'B' && len(t.standing.rules) > 0 {
 		t.standing.bound(frame)
 	}
