@@ -60,7 +60,8 @@ const (
 	NameType     NameKind = "type"
 	NameSchema   NameKind = "schema"
 	// Those that could hide code only: see Facts.Hiding. An operator has no name, it
-	// stands for all of them.
+	// stands for all of them. Declared is a type of people's own, by its OID.
+	NameDeclared  NameKind = "declared"
 	NameAttribute NameKind = "attribute"
 	NameOperator  NameKind = "operator"
 )

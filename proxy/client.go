@@ -164,6 +164,9 @@ func (s *session) clientSaid(ctx context.Context) (terminated bool, err error) {
 			if err := s.decideHeld(ctx); err != nil {
 				return false, err
 			}
+			if err := s.beforeSync(); err != nil { // long data go by themselves
+				return false, err
+			}
 			if !t.discarding {
 				t.put(nil, owed{sent: copyData, for_: forward})
 			}

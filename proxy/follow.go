@@ -58,7 +58,7 @@ func (s *session) beforeCommit(ctx context.Context, e ending) (refused bool, err
 	refused, err = s.judgeOpenBatch(ctx, e == ends && t.now == inside)
 	t.discarding = t.discarding || refused
 	if !refused && err == nil && e == ends { // what comes behind it is another transaction
-		t.work, t.risky = s.next(), false
+		t.work, t.risky, t.measures = s.next(), false, false
 	}
 	return refused, err
 }

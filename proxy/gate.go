@@ -133,6 +133,7 @@ func (s *session) parse(ctx context.Context, frame []byte) error {
 		if waits != nil {
 			waits.name = name
 		}
+		clear(t.bound) // what is bound to the EXECUTE runs it
 		s.stageGated(frame, o, j, all, waits)
 		return nil
 	}
@@ -205,6 +206,14 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 			t.setsTx = t.setsTx || setsTransaction(f)
 		}
 	}
+	if t.bound == nil {
+		t.bound = map[string]effectSet{}
+	}
+	if len(found) > 0 {
+		t.bound[serverName(portal)] = effects
+	} else {
+		delete(t.bound, serverName(portal))
+	}
 	if waits == nil {
 		g := gated{sent: 'B'}
 		for _, st := range found {
@@ -218,18 +227,7 @@ func (s *session) bind(ctx context.Context, frame []byte) error {
 	if err := s.fromZero(alternatives); err != nil {
 		return err
 	}
-	at := serverName(portal)
-	if s.stageGated(frame, o, j, alternatives, waits) {
-		effects |= t.changes(alternatives)
-	}
-	if t.bound == nil {
-		t.bound = map[string]effectSet{}
-	}
-	if len(found) > 0 {
-		t.bound[at] = effects
-	} else {
-		delete(t.bound, at)
-	}
+	s.stageGated(frame, o, j, alternatives, waits)
 	return nil
 }
 
@@ -251,8 +249,6 @@ func (t *stage) binds(f *policy.Facts) effectSet {
 	switch f.Class {
 	case "close", "declare_cursor", "discard":
 		return movesPortals
-	case "fetch", "move":
-		return runsPortals
 	}
 	switch f.Transaction {
 	case policy.TransactionNone, policy.TransactionBegin, policy.TransactionSavepoint:
@@ -436,16 +432,13 @@ func (s *session) record(ctx context.Context, kind string, d policy.Decision, te
 	return err
 }
 
-// stageGated stages a message that may go, or may go once approved, and reports whether
-// what it does has to be measured.
-func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.Facts, waits *held) (risks bool) {
+// stageGated stages a message that may go, or may go once approved.
+func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.Facts, waits *held) {
 	t := &s.toServer
 	for _, facts := range all {
 		t.forgetCatalogs(facts)
 	}
-	if o.sent != 'P' {
-		risks = s.noteWork(o.sent, frame, all, waits != nil, j.standing)
-	}
+	s.noteWork(o.sent, frame, all, waits != nil, j.standing)
 	if j.Verdict == policy.Warn {
 		o = o.with()
 		o.notice = warned(j.Decision, j.facts)
@@ -458,7 +451,6 @@ func (s *session) stageGated(frame []byte, o owed, j judgement, all [][]*policy.
 		t.now = j.after
 	}
 	t.put(frame, o)
-	return risks
 }
 
 // refuse puts a poison in the place of the message at the gate, or of the first

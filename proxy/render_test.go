@@ -34,7 +34,15 @@ func scriptMessage(line string) ([]byte, error) {
 	case "Query":
 		m = &pgproto3.Query{String: arg(1)}
 	case "Parse":
-		m = &pgproto3.Parse{Name: arg(1), Query: arg(2)}
+		p := &pgproto3.Parse{Name: arg(1), Query: arg(2)}
+		for i := 3; i < len(w); i++ {
+			oid, err := strconv.ParseUint(w[i], 10, 32)
+			if err != nil {
+				return nil, err
+			}
+			p.ParameterOIDs = append(p.ParameterOIDs, uint32(oid))
+		}
+		m = p
 	case "Bind":
 		b := &pgproto3.Bind{DestinationPortal: arg(1), PreparedStatement: arg(2)}
 		for i := 3; i < len(w); i++ {

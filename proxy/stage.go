@@ -60,7 +60,7 @@ type stage struct {
 	controls    bool           // something in it begins or ends transactions
 	noBlock     bool           // something in it does otherwise in a transaction block
 	setsTx      bool           // it binds SET TRANSACTION
-	ran         bool           // something in it that has to be measured has run, or may have
+	measures    bool           // it binds what has to be measured behind others, too; planning may have run it
 	bindsCommit bool           // it binds what could commit by itself
 	committing  bool           // that runs, perhaps outside of a transaction block, and there is something to be measured
 	// batchMoves is true once something in the open batch may change what names mean:
@@ -165,7 +165,7 @@ func (s *session) inBatch() {
 	t.carried = t.carried && s.busy()
 	t.batchSent = t.carried
 	t.risky = t.risky && t.carried
-	t.ran = t.risky
+	t.measures = t.risky
 	t.work.code = t.work.code && t.carried
 	clear(t.bound)
 	t.now = s.transaction(len(t.owed) == 0)
@@ -231,21 +231,6 @@ func (t *stage) closing(frame []byte) owed {
 	return o
 }
 
-// changes is what a portal that has to be measured does to the open batch: when it
-// runs, and at once where planning it may run code.
-func (t *stage) changes(alternatives [][]*policy.Facts) (effects effectSet) {
-	for _, facts := range alternatives {
-		for _, f := range facts {
-			if forcesCommit(f) && !writesOrCalls(f) { // nothing of it is measured where it is alone
-				continue
-			}
-			effects |= changesRows
-			t.ran = t.ran || (calls(f) || f.Hides()) && f.Class != "do" && f.Class != "call" // these are not planned
-		}
-	}
-	return effects
-}
-
 // executing follows what an Execute may do to the transaction.
 func (t *stage) executing(frame []byte) owed {
 	o := owed{sent: 'E', for_: forward}
@@ -260,9 +245,7 @@ func (t *stage) executing(frame []byte) owed {
 	}
 	effects, known := t.bound[serverName(portal)]
 	alone := effects&mayCommitAlone != 0 || !known && t.bindsCommit
-	changes := effects&changesRows != 0 || t.risky && (!known || effects&runsPortals != 0)
-	t.ran = t.ran || changes
-	t.committing = t.committing || alone && t.ran && t.now&outside != 0
+	t.committing = t.committing || alone && t.measures && t.now&outside != 0
 	if !known {
 		t.now = anyState
 		t.standing.others = true
@@ -286,9 +269,8 @@ func (t *stage) executing(frame []byte) owed {
 // portal is one.
 type effectSet uint16
 
-// transactionEffects is how many there are room for; what stands above them is of
-// statements, too.
-const transactionEffects policy.TransactionEffect = 12
+// transactionEffects is how many there is room for in a set.
+const transactionEffects policy.TransactionEffect = 14
 
 const (
 	// movesPortals is in the set of a statement after which a name may be another
@@ -297,10 +279,6 @@ const (
 	// mayCommitAlone is in that of what could commit by itself where it is in no
 	// transaction block: code, VACUUM and the like.
 	mayCommitAlone effectSet = 1 << 14
-	// changesRows is in that of what has to be measured.
-	changesRows effectSet = 1 << 13
-	// runsPortals is in that of FETCH and MOVE.
-	runsPortals effectSet = 1 << 12
 )
 
 // after is what the transaction may be once a statement has run.

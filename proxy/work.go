@@ -82,12 +82,11 @@ type work struct {
 
 // noteWork keeps what the commit gate must know of a message that was judged and
 // is about to be staged. asked is true when people are, about this very message.
-// grants are those of its statements that standing grants let through. It reports
-// whether what the message does has to be measured.
-func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked bool, grants map[*policy.Facts]standing) (risks bool) {
+// grants are those of its statements that standing grants let through.
+func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked bool, grants map[*policy.Facts]standing) {
 	pol := s.p.c.Policy()
 	if !pol.Measures() {
-		return false
+		return
 	}
 	t := &s.toServer
 	w := &t.work
@@ -119,7 +118,8 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 			w.code = w.code || codeAlone(f)
 			w.calls = w.calls || calls(f)
 			w.hidesHeld = w.hidesHeld || f.Hides() && f.Class == "declare_cursor"
-			risks = true
+			// What only commits by itself is not measured where it is alone.
+			t.measures = t.measures || !forcesCommit(f) || writesOrCalls(f)
 			if asked {
 				continue
 			}
@@ -133,7 +133,7 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 		// Each proves to be small, and together they may not be.
 		w.risky, t.risky, w.facts = true, true, all[0][0]
 	}
-	risks = risks || counted && w.risky // it is measured with the others
+	t.measures = t.measures || counted && w.risky // it is measured with the others
 	if sent == 'B' && len(t.standing.rules) > 0 {
 		t.standing.bound(frame)
 	}
@@ -150,7 +150,6 @@ func (s *session) noteWork(sent byte, frame []byte, all [][]*policy.Facts, asked
 			w.add('F', values)
 		}
 	}
-	return risks
 }
 
 // continues notes a piece of a Query that stands behind the end of the transaction

@@ -4,7 +4,8 @@
    people's own, of which hidden_behind.sql tells; else "false". Code in C stands behind
    operators and casts of many extensions, and only superusers can make it: it does not
    count. $1, $2 and $3 are those of catalog.sql, which says why everything is qualified.
-   A name of pg_catalog is one of a function that reads what nobody knows. */
+   What is declared is a type of people's own, by its OID. A name of pg_catalog is one
+   of a function that reads what nobody knows. */
 WITH asked AS MATERIALIZED (
   SELECT n.schema, n.name, n.kind, CASE
     WHEN n.kind OPERATOR(pg_catalog.=) ANY ('{relation,type}'::pg_catalog.text[])
@@ -38,4 +39,5 @@ WHEN EXISTS (SELECT FROM asked a JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg
       AND (c.relkind OPERATOR(pg_catalog.=) 'v' OR c.relrowsecurity))
   OR EXISTS (SELECT FROM asked a WHERE a.kind OPERATOR(pg_catalog.=) 'type'
     AND pg_catalog.to_regtype(a.written)::pg_catalog.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid)
+  OR EXISTS (SELECT FROM asked a WHERE a.kind OPERATOR(pg_catalog.=) 'declared')
 THEN 'behind' ELSE 'false' END

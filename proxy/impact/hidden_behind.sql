@@ -4,7 +4,7 @@
    built-in functions that run a query or set parameters; the texts that are stored have
    them. The parameters are those of hidden.sql. */
 WITH RECURSIVE asked AS MATERIALIZED (
-  SELECT n.kind, CASE
+  SELECT n.kind, n.name, CASE
     WHEN n.kind OPERATOR(pg_catalog.=) ANY ('{relation,type}'::pg_catalog.text[])
       AND (n.schema OPERATOR(pg_catalog.=) ANY (ARRAY['', 'pg_temp']) OR EXISTS (
         SELECT FROM pg_catalog.pg_namespace s
@@ -19,6 +19,9 @@ reach(class, oid) AS (
   SELECT CASE a.kind WHEN 'type' THEN 1247::pg_catalog.oid ELSE 1259::pg_catalog.oid END, CASE a.kind
     WHEN 'type' THEN pg_catalog.to_regtype(a.written)::pg_catalog.oid ELSE pg_catalog.to_regclass(a.written)::pg_catalog.oid END
   FROM asked a WHERE a.written IS NOT NULL
+  UNION ALL
+  SELECT 1247::pg_catalog.oid, CASE a.kind WHEN 'declared' THEN a.name::pg_catalog.oid END
+  FROM asked a WHERE a.kind OPERATOR(pg_catalog.=) 'declared'
   UNION
   SELECT next.class, next.oid FROM reach r CROSS JOIN LATERAL (
     SELECT 2618::pg_catalog.oid, w.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_rewrite w ON w.ev_class OPERATOR(pg_catalog.=) c.oid
