@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgsluice/pgsluice/internal/pgcluster"
+	"github.com/pgsluice/pgsluice/proxy/impact"
 )
 
 // hidingSQL makes what a read does not show: each of these names calls purge.
@@ -162,7 +163,7 @@ func TestAReadIsLookedThroughOnce(t *testing.T) {
 		dial := c.Dial
 		c.Dial = func(ctx context.Context) (net.Conn, error) {
 			conn, err := dial(ctx)
-			return countingConn{conn, &asked}, err
+			return countingConn{conn, hiddenQuestion, &asked, impact.MeasureSQL, new(atomic.Int64)}, err
 		}
 	})
 	db := measuredInventory(t, cluster)
@@ -193,15 +194,58 @@ func TestAReadIsLookedThroughOnce(t *testing.T) {
 	}
 }
 
-// countingConn counts the questions that are sent about what a statement hides.
+// TestTypesOfParameters: what a value is bound to is asked about where people have made
+// the type, and the statement is measured only where a check of it calls code.
+func TestTypesOfParameters(t *testing.T) {
+	cluster := pgcluster.Shared(t)
+	var asked, measured atomic.Int64
+	r := serveWith(t, cluster, tenRows, func(c *Config) {
+		asServed(c)
+		dial := c.Dial
+		c.Dial = func(ctx context.Context) (net.Conn, error) {
+			conn, err := dial(ctx)
+			return countingConn{conn, hiddenQuestion, &asked, impact.MeasureSQL, &measured}, err
+		}
+	})
+	db := measuredInventory(t, cluster)
+	super := cluster.DSN(db, cluster.Superuser)
+	psql(t, cluster, super, hidingSQL+"CREATE TYPE mood AS ENUM ('60'); CREATE DOMAIN positive AS int CHECK (VALUE > 0); CREATE TYPE pair AS (a int, b mood)")
+	c := connectTo(t, cluster.DSNAt(r.addr, db, "alice")).PgConn()
+	for _, s := range []struct {
+		of, value       string
+		asked, measured int64
+	}{
+		{"int", "60", 0, 0}, {"int[]", "{60}", 0, 0}, {"mood", "60", 1, 0}, {"mood", "60", 0, 0}, {"mood[]", "{60}", 1, 0},
+		{"positive", "60", 1, 0}, {"pair", "(1,60)", 1, 0}, {"dom", "9", 1, 1}, {"dom", "9", 0, 1}, {"dom[]", "{9}", 1, 1}, {"comp", "(9)", 1, 1},
+	} {
+		var oid uint32
+		if _, err := fmt.Sscan(psql(t, cluster, super, "SELECT '"+s.of+"'::regtype::oid"), &oid); err != nil {
+			t.Fatal(err)
+		}
+		askedBefore, measuredBefore := asked.Load(), measured.Load()
+		if _, err := c.ExecParams(t.Context(), "VALUES (pg_catalog.pg_typeof($1))", [][]byte{[]byte(s.value)}, []uint32{oid}, nil, nil).Close(); err != nil {
+			t.Errorf("%s: %v", s.of, err)
+		}
+		if n, m := asked.Load()-askedBefore, measured.Load()-measuredBefore; n != s.asked || m != s.measured {
+			t.Errorf("%s: asked %d times and measured %d times, want %d and %d", s.of, n, m, s.asked, s.measured)
+		}
+	}
+}
+
+// hiddenQuestion begins the question about what a statement hides.
+const hiddenQuestion = "/* Says whether what a statement names may hide code"
+
+// countingConn counts questions that are sent to the server.
 type countingConn struct {
 	net.Conn
-	asked *atomic.Int64
+	question string
+	asked    *atomic.Int64
+	other    string // or this one
+	others   *atomic.Int64
 }
 
 func (c countingConn) Write(b []byte) (int, error) {
-	if bytes.Contains(b, []byte("/* Says whether what a statement names may hide code")) {
-		c.asked.Add(1)
-	}
+	c.asked.Add(int64(bytes.Count(b, []byte(c.question))))
+	c.others.Add(int64(bytes.Count(b, []byte(c.other))))
 	return c.Conn.Write(b)
 }
