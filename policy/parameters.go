@@ -34,20 +34,21 @@ func Declared(facts []*Facts, types []uint32) []*Facts {
 	return all
 }
 
-// firstOwnOID is the first that the server gives to what people make
-// (FirstNormalObjectId). The checks of a domain run when a value is bound, whatever the
-// statement does with it.
-const firstOwnOID = 16384
+// madeByPeople says of an OID that it is not built in (FirstNormalObjectId). The checks
+// of a domain run when a value is bound, whatever the statement does with it.
+func madeByPeople(oid uint32) bool { return oid >= 16384 }
 
 func (f *Facts) declared(types []uint32) *Facts {
 	g := *f
-	g.hiding = slices.Clone(f.hiding)
-	for _, oid := range types {
-		if oid >= firstOwnOID {
-			g.hide(Name{Name: strconv.FormatUint(uint64(oid), 10), Kind: NameDeclared})
+	if slices.ContainsFunc(types, madeByPeople) {
+		g.hiding = slices.Clone(f.hiding)
+		for _, oid := range types {
+			if madeByPeople(oid) {
+				g.hide(Name{Name: strconv.FormatUint(uint64(oid), 10), Kind: NameDeclared})
+			}
 		}
+		g.hidden()
 	}
-	g.hidden()
 	g.Actions = slices.Clone(f.Actions)
 	for i := range g.Actions {
 		a := &g.Actions[i]

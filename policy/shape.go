@@ -233,6 +233,9 @@ func (s *shard) put(key string, e cached) {
 		}
 		if e.template != nil {
 			s.weight += treeSize * len(key)
+			if e.template.first != nil {
+				s.weight += factsSize
+			}
 		}
 	}
 	s.young[key] = e

@@ -14,8 +14,8 @@ import (
 // of its shape is the same tree with other constants in it: the grammar goes by what
 // a token is, and texts of one shape have the same tokens but for the values of plain
 // constants. So the C parser is spared: the facts are read from the tree with the
-// constants of this very text in their places, and judged anew, but where lends says
-// that they can make no difference.
+// constants of this very text in their places, and judged anew, but where they can
+// make no difference: see lendable.
 //
 // A text has a template only where that is beyond doubt: each of its constants stands
 // in the tree once, with its place and its value, below nothing but the nodes that
@@ -29,7 +29,7 @@ type template struct {
 	constants  []constantKind // of the text, in order
 	order      []int          // which of them each constant of the tree is, as substitution meets those; -1 for none
 	head, tail int            // the bytes before and behind the statement
-	first      *Facts         // of the first text, where they are lent to others; see lends
+	first      *Facts         // of the first text, where they are lent to others; see lendable
 }
 
 // A constant is a plain one that a shape leaves out.
@@ -141,7 +141,7 @@ func newTemplate(text string, tree *pg.ParseResult, facts *Facts, leftOut *const
 	if !proto.Equal(s.node(raw.Stmt), raw.Stmt) || found != len(constants) || countConstants(raw.Stmt) != len(t.order) {
 		return nil
 	}
-	if t.lends(facts) {
+	if facts.lendable() {
 		t.first = facts
 	}
 	return t

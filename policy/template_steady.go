@@ -25,9 +25,9 @@ type lent struct {
 	text string // of the whole message
 }
 
-// lends says whether the facts of the first text are those of every other, whatever
-// its constants.
-func (t *template) lends(f *Facts) bool {
+// lendable says whether the facts of a text are those of every other of its shape,
+// whatever its constants.
+func (f *Facts) lendable() bool {
 	return len(f.Actions) == 1 && !f.TakesParameters() && f.Actions[0].steady(func(p *prover, part *pg.Node) bool {
 		return part.GetAExpr().GetRexpr().GetAConst().GetIval() != nil && p.leavesOpen(part)
 	})

@@ -59,7 +59,7 @@ type stage struct {
 	carried     bool           // a batch that reads COPY data goes on behind its Sync
 	controls    bool           // something in it begins or ends transactions
 	noBlock     bool           // something in it does otherwise in a transaction block
-	setsTx      bool           // it binds SET TRANSACTION
+	setsTx      bool           // it binds what setsTransaction
 	measures    bool           // it binds what has to be measured behind others, too; planning may have run it
 	bindsCommit bool           // it binds what could commit by itself
 	committing  bool           // that runs, perhaps outside of a transaction block, and there is something to be measured

@@ -1,8 +1,8 @@
 /* Says whether code that is not built in is reached from the relations and types that
-   a statement names: by views, by row security, by the checks of domains, or whether a
-   foreign table is. pg_depend has no rows for what is built in, and so none for the
-   built-in functions that run a query or set parameters; the texts that are stored have
-   them. The parameters are those of hidden.sql. */
+   a statement names or declares: by views, by row security, by the checks of domains,
+   or whether a foreign table is. pg_depend has no rows for what is built in, and so none
+   for the built-in functions that run a query or set parameters; the texts that are
+   stored have them. The parameters are those of hidden.sql. */
 WITH RECURSIVE asked AS MATERIALIZED (
   SELECT n.kind, n.name, CASE
     WHEN n.kind OPERATOR(pg_catalog.=) ANY ('{relation,type}'::pg_catalog.text[])
