@@ -91,7 +91,6 @@ Terminal 1, alice:
   psql "host=%[2]s port=%[3]s user=alice dbname=inventory"
 
   SELECT count(*) FROM orders;            -- reads pass
-  UPDATE orders SET is_deleted = true;    -- blocked: a write outside BEGIN
   BEGIN;
   UPDATE orders SET is_deleted = true;    -- held: no WHERE. It waits.
 
